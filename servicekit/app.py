@@ -1,0 +1,104 @@
+"""The app that every service starts from, and the server that runs it."""
+
+import argparse
+import logging
+import os
+import re
+import sys
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from servicekit.errors import ServiceError, render_problem
+from servicekit.http import REQUEST_ID_HEADER
+from servicekit.logs import request_id
+from servicekit.settings import CONFIG_VARIABLE, ConfigurationError
+
+Check = Callable[[], Awaitable[None]]
+_REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
+
+
+def build_app(
+    *, title: str, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]
+) -> FastAPI:
+    """An app with request ids, errors, `/livez` and `/readyz`.
+
+    The lifespan sets `app.state.ready_checks`: awaitables that raise when a need is not met.
+    """
+    app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.ready_checks = ()
+    app.add_middleware(RequestIdMiddleware)
+    app.add_exception_handler(ServiceError, render_problem)
+    app.add_exception_handler(RequestValidationError, render_problem)
+    app.add_exception_handler(Exception, render_problem)
+
+    @app.get("/livez", tags=["health"], summary="The process runs")
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["health"], summary="Everything that this service needs answers")
+    async def readyz() -> JSONResponse:
+        return await _run_checks(app.state.ready_checks)
+
+    return app
+
+
+async def _run_checks(checks: Sequence[Check]) -> JSONResponse:
+    for check in checks:
+        try:
+            await check()
+        except Exception:  # any failure means not ready; it is logged
+            logging.getLogger(__name__).warning("not ready", exc_info=True)
+            return JSONResponse({"status": "unavailable"}, 503, {"Retry-After": "1"})
+    return JSONResponse({"status": "ok"})
+
+
+class RequestIdMiddleware:
+    """Takes the request id of a well-formed header, else makes one; answers carry it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id.get()
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
+
+
+def serve(factory: str, address: Callable[[], tuple[str, int]]) -> None:
+    """Run `factory` (module:function) where `address` says; exits 2 on a wrong configuration."""
+    parser = argparse.ArgumentParser(prog=f"python -m {factory.partition('.')[0]}")
+    parser.add_argument("--config", metavar="FILE", help="config.ini to read 配置文件")
+    config = parser.parse_args().config
+    if config:
+        os.environ[CONFIG_VARIABLE] = config
+    try:
+        host, port = address()
+        uvicorn.run(
+            factory,
+            factory=True,
+            host=host,
+            port=port,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    except ConfigurationError as error:
+        sys.exit(f"{parser.prog}: {error}")

@@ -1,0 +1,124 @@
+"""A service's own database: one engine, one transaction a request, migrations when behind.
+
+SQLite has one writer whatever we do, so writes queue on a single pooled connection instead of
+meeting as lock timeouts; reads have their own connections. Other databases use one pool for both.
+"""
+
+import sys
+from asyncio import create_subprocess_exec
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE, STDOUT
+from typing import Annotated, Any, NewType
+
+from fastapi import Depends, Request
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+ReadSession = NewType("ReadSession", AsyncSession)
+
+
+class Database:
+    """Engines of one service; `package` is where its `migrations/` folder is.
+
+    `synchronous` is SQLite's: NORMAL may lose the last moments of a power cut, FULL does not.
+    """
+
+    def __init__(self, url: str, *, package: str, synchronous: str = "NORMAL") -> None:
+        self.url, self._package = url, package
+        if make_url(url).get_backend_name() == "sqlite":
+            self._writer = _sqlite_engine(url, 1, synchronous, "BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(url, 4, synchronous, "BEGIN")
+        else:
+            self._writer = self._reader = create_async_engine(url, pool_pre_ping=True)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session that commits on leaving, and rolls back when anything was raised."""
+        async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[ReadSession]:
+        """A session that never commits."""
+        async with AsyncSession(self._reader, expire_on_commit=False) as session:
+            yield ReadSession(session)
+
+    async def upgrade(self) -> None:
+        """Bring the schema to the newest migration, in a child process and only when behind.
+
+        The child keeps alembic out of the serving process. Raises RuntimeError with its output.
+        """
+        folder = Path(sys.modules[self._package].__path__[0]) / "migrations"
+        newest = max(path.stem for path in (folder / "versions").glob("[0-9]*.py"))
+        if await self._revision() == newest:
+            return
+        code = (
+            "import sys; from alembic import command; from alembic.config import Config; "
+            "c = Config(); c.set_main_option('script_location', sys.argv[1]); "
+            "c.attributes['url'] = sys.argv[2]; command.upgrade(c, 'head')"
+        )
+        child = await create_subprocess_exec(
+            sys.executable, "-c", code, str(folder), self.url, stdout=PIPE, stderr=STDOUT
+        )
+        output, _ = await child.communicate()
+        if child.returncode:
+            raise RuntimeError(f"{self._package}: the migration failed\n{output.decode()}")
+
+    async def ping(self) -> None:
+        async with self._reader.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        await self._reader.dispose()
+
+    async def _revision(self) -> str | None:
+        try:
+            async with self._reader.connect() as connection:
+                row = await connection.execute(text("SELECT version_num FROM alembic_version"))
+                return row.scalar()
+        except DBAPIError:  # no such table: a new database
+            return None
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a database file; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite+aiosqlite:///{path.absolute()}"
+
+
+def _sqlite_engine(url: str, connections: int, synchronous: str, begin: str) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=30)
+
+    def set_pragmas(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would come too late
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout = 10000")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", set_pragmas)
+    event.listen(engine.sync_engine, "begin", lambda c: c.exec_driver_sql(begin))
+    return engine
+
+
+async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.database.transaction() as session:
+        yield session
+
+
+async def _reading(request: Request) -> AsyncIterator[ReadSession]:
+    async with request.app.state.database.reading() as session:
+        yield session
+
+
+# Function scope: a commit that fails must reach the client as an error, not after a 200.
+SessionDep = Annotated[AsyncSession, Depends(_transaction, scope="function")]
+ReadSessionDep = Annotated[ReadSession, Depends(_reading, scope="function")]

@@ -1,0 +1,103 @@
+"""Settings of a service: environment, then config.ini, then the default.
+
+A key has one name everywhere: `OPENAI-API.API_KEY` in the file is `OPENAI_API_API_KEY` in the
+environment and `openai_api_api_key` as a field. Sections of the file are labels, except that the
+service which owns a section refuses keys there that nobody knows. Empty values mean unset.
+"""
+
+import configparser
+import logging
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+CONFIG_VARIABLE = "CHAT2LLM_CONFIG"
+
+
+class ConfigurationError(Exception):
+    """The configuration is wrong; the message names the key or the file."""
+
+
+class ServiceSettings(BaseSettings):
+    """Base of every service's settings: frozen, with its owned sections checked for typing errors.
+
+    `elsewhere` lists keys of owned sections that other services read; `retired` maps keys that no
+    longer have an effect to the sentence that says so in the log.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    owned_sections: ClassVar[tuple[str, ...]] = ()
+    elsewhere: ClassVar[frozenset[str]] = frozenset()
+    retired: ClassVar[dict[str, str]] = {}
+
+    chat2llm_data: Path = Path("data")
+    log_level: str = "INFO"
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the file that CHAT2LLM_CONFIG names, else `config.ini` here if there is one.
+
+        Raises ConfigurationError for an unknown key, a bad value or a named file that is missing.
+        """
+        sections = _read_file()
+        cls._refuse_unknown(sections)
+        known = cls.model_fields
+        values: dict[str, Any] = {
+            key: value
+            for keys in sections.values()
+            for key, value in keys.items()
+            if key in known and value
+        }
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            names = "; ".join(f"{e['loc'][0]}: {e['msg']}".upper() for e in error.errors())
+            raise ConfigurationError(f"Bad setting. 配置有误: {names}") from None
+
+    @classmethod
+    def _refuse_unknown(cls, sections: dict[str, dict[str, str]]) -> None:
+        known = set(cls.model_fields) | cls.elsewhere
+        for section in cls.owned_sections:
+            for key, value in sections.get(section, {}).items():
+                if key in cls.retired:
+                    if value:
+                        logging.getLogger(__name__).warning(cls.retired[key])
+                elif key not in known:
+                    raise ConfigurationError(
+                        f"Unknown key {key.upper()} in [{section}]. 配置文件中有无法识别的键。"
+                    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def _read_file() -> dict[str, dict[str, str]]:
+    named = os.environ.get(CONFIG_VARIABLE)
+    path = Path(named or "config.ini")
+    if named and not path.is_file():
+        raise ConfigurationError(f"No configuration file at {path}. 找不到配置文件。")
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(path, encoding="utf-8-sig")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read. 配置文件无法读取: {error}") from None
+    return {
+        name: {_field_name(key): value.strip() for key, value in parser[name].items()}
+        for name in parser.sections()
+    }
+
+
+def _field_name(key: str) -> str:
+    return key.lower().replace("-", "_").replace(".", "_")
