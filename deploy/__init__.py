@@ -1,0 +1,1 @@
+"""Installing, starting and packaging the five services."""

@@ -1,0 +1,73 @@
+"""Fixtures that every folder of tests may use: the running product and its clients."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.stack import Client, Stack, running_stack
+
+_LIVE = pytest.StashKey[list[Stack]]()
+_SHOWN_LINES = 150
+
+
+@pytest.fixture(scope="session")
+def stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """One product for all tests that leave it as they found it."""
+    with (
+        running_stack(tmp_path_factory.mktemp("stack")) as started,
+        _shown(request.config, started),
+    ):
+        yield started
+
+
+@pytest.fixture
+def start_stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Stack]]:
+    """Starts products of a test's own, with settings: `start_stack(CUSTOM_API_BASE_URL=...)`."""
+    with ExitStack() as running:
+
+        def start(**env: str) -> Stack:
+            folder = tmp_path_factory.mktemp("own-stack")
+            started = running.enter_context(running_stack(folder, **env))
+            running.enter_context(_shown(request.config, started))
+            return started
+
+        yield start
+
+
+@pytest.fixture
+def add_client(stack: Stack) -> Callable[[str], Client]:
+    """Registers a host app on the shared product, as an operator does."""
+    return stack.add_client
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for started in item.config.stash.get(_LIVE, []):
+            lines = started.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
+            report.sections.append((f"console of {started.url}", "\n".join(lines)))
+    return report
+
+
+@contextmanager
+def _shown(config: pytest.Config, started: Stack) -> Iterator[None]:
+    """Tests that fail meanwhile show this product's console."""
+    live = config.stash.setdefault(_LIVE, [])
+    live.append(started)
+    yield
+    live.remove(started)
