@@ -1,0 +1,250 @@
+"""What is measured and what it is measured against, each in processes of its own on loopback."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+SERVICES = ("gateway", "auth", "chat", "kb", "session")
+ADMIN_KEY = "c2l-bench-0123456789abcdefghijklmnopqrstuv"
+ROOT = Path(__file__).parent.parent
+
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off; keepalive_requests 1000000;
+  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  upstream backend {{ server 127.0.0.1:{backend}; keepalive 128; keepalive_requests 1000000; }}
+  server {{ listen 127.0.0.1:{backend}; default_type application/json;
+    location / {{ return 200 '{{"code":200,"msg":"success","data":[]}}'; }} }}
+  server {{ listen 127.0.0.1:{proxy};
+    location / {{ proxy_pass http://backend; proxy_http_version 1.1;
+      proxy_set_header Connection ""; }} }}
+}}
+"""
+
+
+class Process:
+    """A child in its own group; leaving the context ends the whole group."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self, command: list[str], **environment: str) -> int:
+        self._child = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return self._child.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._child:
+            os.killpg(self._child.pid, signal.SIGTERM)
+            try:
+                self._child.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+
+class Vendor(Process):
+    """The scripted OpenAI-compatible server: 50 tokens, unpaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/v1"
+        self.start([sys.executable, "-m", "tests.fakes.vendor", "--port", str(port)])
+        wait_for_port(port)
+
+
+class Relay(Process):
+    """bench/reference_relay.py."""
+
+    def __init__(self, vendor_url: str) -> None:
+        super().__init__()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.start([sys.executable, "-m", "bench.reference_relay", vendor_url, str(port)])
+        wait_for_port(port)
+
+
+class Backend(Process):
+    """nginx twice: a backend that answers at once, and proxy_pass to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        backend, proxy = free_port(), free_port()
+        self.url, self.proxy_url = f"http://127.0.0.1:{backend}", f"http://127.0.0.1:{proxy}"
+        file = Path(self._folder.name) / "nginx.conf"
+        file.write_text(NGINX.format(folder=self._folder.name, backend=backend, proxy=proxy))
+        self.start(["nginx", "-c", str(file), "-p", self._folder.name])
+        wait_for_port(proxy)
+
+
+class Suite(Process):
+    """The five services through the launcher, with a user that is logged in."""
+
+    def __init__(self, data: Path, *, vendor_url: str) -> None:
+        super().__init__()
+        ports = {name: free_port() for name in SERVICES}
+        self.url = f"http://127.0.0.1:{ports['gateway']}"
+        self._environment = {f"{name.upper()}_PORT": str(port) for name, port in ports.items()} | {
+            "CHAT2LLM_DATA": str(data),
+            "GATEWAY_HOST": "127.0.0.1",
+            "CHAT2LLM_ADMIN_KEY": ADMIN_KEY,
+            "H5_DEMO_SECRET": "bench-demo-secret",
+            "ENABLE_LLM_MODEL": "custom-api",
+            "CUSTOM_API_BASE_URL": vendor_url,
+            "CUSTOM_API_MODEL": "stub",
+            "CUSTOM_API_API_KEY": "none",
+        }
+        started = time.perf_counter()
+        self._launcher = self.start([sys.executable, "-m", "deploy.launcher"], **self._environment)
+        wait_until_ready(f"{self.url}/readyz")
+        self.start_seconds = time.perf_counter() - started
+        self.user_headers = {"Api-Token": self._log_in()}
+
+    def memory_mb(self) -> float:
+        """Sum of the proportional set sizes of the five services and their children."""
+        return sum(map(_pss_mb, self._service_pids()))
+
+    @contextmanager
+    def gateway_before(self, backend_url: str) -> Iterator[str]:
+        """A second gateway with the same identity whose sessions live at `backend_url`."""
+        port = free_port()
+        environment = self._environment | {"GATEWAY_PORT": str(port), "SESSION_URL": backend_url}
+        with Process() as process:
+            process.start([sys.executable, "-m", "gateway"], **environment)
+            wait_for_port(port)
+            yield f"http://127.0.0.1:{port}"
+
+    def fill(self, name: str, passages: list[str]) -> None:
+        """A knowledge base with these passages as its chunks."""
+        self._create(name)
+        docs = {"facts.txt": [{"page_content": text, "metadata": {}} for text in passages]}
+        self._upload(name, "facts.txt", "\n".join(passages).encode(), {"docs": json.dumps(docs)})
+
+    def upload_seconds(self, name: str, file_name: str, content: bytes) -> float:
+        self._create(name)
+        started = time.perf_counter()
+        self._upload(name, file_name, content, {})
+        return time.perf_counter() - started
+
+    def _log_in(self) -> str:
+        class Stay(urllib.request.HTTPRedirectHandler):
+            def redirect_request(self, *_: Any) -> None:
+                return None
+
+        try:
+            urllib.request.build_opener(Stay).open(
+                f"{self.url}/sso?client=0&secret=bench-demo-secret"
+            )
+        except urllib.error.HTTPError as redirect:
+            token = str(redirect.headers["Location"]).partition("token=")[2]
+            if token:
+                return token
+        raise RuntimeError("the demo login gave no token")
+
+    def _create(self, name: str) -> None:
+        body = {"knowledge_base_name": name, "kb_zh_name": name, "kb_info": name}
+        self._post("/knowledge_base/create_knowledge_base", json.dumps(body).encode())
+
+    def _upload(self, name: str, file_name: str, content: bytes, fields: dict[str, str]) -> None:
+        edge = "bench-boundary-5f1d"
+        parts = [
+            f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+            for key, value in (fields | {"knowledge_base_name": name}).items()
+        ]
+        head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{file_name}"'
+        parts += [head.encode(), b"\r\nContent-Type: text/plain\r\n\r\n", content]
+        body = b"".join(parts) + f"\r\n--{edge}--\r\n".encode()
+        answer = self._post(
+            "/knowledge_base/upload_docs", body, f"multipart/form-data; boundary={edge}"
+        )
+        if answer["data"]["failed_files"]:
+            raise RuntimeError(f"upload failed: {answer}")
+
+    def _post(self, path: str, body: bytes, kind: str = "application/json") -> Any:
+        headers = {"Content-Type": kind, "Authorization": f"Bearer {ADMIN_KEY}"}
+        request = urllib.request.Request(self.url + path, body, headers)
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            decoded = json.loads(answer.read())
+        if decoded["code"] != 200:
+            raise RuntimeError(f"{path}: {decoded}")
+        return decoded
+
+    def _service_pids(self) -> list[int]:
+        """Descendants of the launcher, which has become the process manager."""
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            except FileNotFoundError:  # it ended while we looked
+                continue
+        found, queue = [], [self._launcher]
+        while queue:
+            parent = queue.pop()
+            children = [pid for pid, its_parent in parents.items() if its_parent == parent]
+            found += children
+            queue += children
+        return found
+
+
+def _pss_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on {port}")
+
+
+def wait_until_ready(url: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError(f"{url} is not ready")
