@@ -25,12 +25,14 @@ class ServiceSettings(BaseSettings):
     """Base of every service's settings: frozen, with its owned sections checked for typing errors.
 
     `elsewhere` lists keys of owned sections that other services read; `retired` maps keys that no
-    longer have an effect to the sentence that says so in the log.
+    longer have an effect to the sentence that says so in the log. The one service that names
+    `known_sections` refuses every other section of the file.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     owned_sections: ClassVar[tuple[str, ...]] = ()
+    known_sections: ClassVar[tuple[str, ...]] = ()
     elsewhere: ClassVar[frozenset[str]] = frozenset()
     retired: ClassVar[dict[str, str]] = {}
 
@@ -61,6 +63,9 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _refuse_unknown(cls, sections: dict[str, dict[str, str]]) -> None:
         known = set(cls.model_fields) | cls.elsewhere
+        for section in sections if cls.known_sections else ():
+            if section not in cls.known_sections:
+                raise ConfigurationError(f"Unknown section [{section}]. 配置文件中有无法识别的节。")
         for section in cls.owned_sections:
             for key, value in sections.get(section, {}).items():
                 if key in cls.retired:
