@@ -57,8 +57,11 @@ class ServiceSettings(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            names = "; ".join(f"{e['loc'][0]}: {e['msg']}".upper() for e in error.errors())
-            raise ConfigurationError(f"Bad setting. 配置有误: {names}") from None
+            problems = "; ".join(
+                ": ".join([*(str(part).upper() for part in item["loc"][:1]), item["msg"]])
+                for item in error.errors()
+            )
+            raise ConfigurationError(f"Bad setting. 配置有误: {problems}") from None
 
     @classmethod
     def _refuse_unknown(cls, sections: dict[str, dict[str, str]]) -> None:
