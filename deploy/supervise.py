@@ -27,9 +27,14 @@ class Console(Supervisor):  # type: ignore[misc]  # supervisor has no types
     def runforever(self) -> None:
         self._begun: dict[str, bytes] = defaultdict(bytes)
         subscribe(ProcessLogStdoutEvent, self._pass_on)
-        subscribe(SupervisorStoppingEvent, lambda _: say("Stopping. 正在停止"))
-        self.options.logger.addHandler(_ProcessReports())
+        subscribe(SupervisorStoppingEvent, self._stop_reporting)
+        self._reports = _ProcessReports()
+        self.options.logger.addHandler(self._reports)
         super().runforever()
+
+    def _stop_reporting(self, _: Any) -> None:
+        self.options.logger.handlers.remove(self._reports)
+        say("Stopping. 正在停止")
 
     def _pass_on(self, event: Any) -> None:
         name = event.process.config.name
