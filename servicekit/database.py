@@ -34,7 +34,9 @@ class Database:
             self._writer = _sqlite_engine(url, 1, synchronous, "BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(url, 4, synchronous, "BEGIN")
         else:
-            self._writer = self._reader = create_async_engine(url, pool_pre_ping=True)
+            self._writer = self._reader = create_async_engine(
+                url, pool_pre_ping=True, hide_parameters=True
+            )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -93,7 +95,13 @@ def sqlite_url(path: Path) -> str:
 
 
 def _sqlite_engine(url: str, connections: int, synchronous: str, begin: str) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=30)
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=30,
+        hide_parameters=True,  # what people write stays out of the log
+    )
 
     def set_pragmas(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN would come too late

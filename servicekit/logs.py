@@ -38,6 +38,6 @@ def configure_logs(service: str, level: str) -> None:
     handler.setFormatter(LineFormatter(service))
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
