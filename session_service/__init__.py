@@ -1,0 +1,1 @@
+"""What was said: sessions, their turns and the feedback on them."""

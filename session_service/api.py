@@ -1,0 +1,142 @@
+"""The routes: the old wire in `public`, what other services call in `internal`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from servicekit.database import ReadSessionDep, SessionDep
+from servicekit.errors import EnvelopeRoute, Unauthorized
+from servicekit.identity import Caller, require_scope
+from session_service.models import TurnState
+from session_service.schemas import (
+    Envelope,
+    Feedback,
+    HistoryItem,
+    HistoryRequest,
+    RecentTurn,
+    SessionId,
+    SessionItem,
+    SessionSave,
+    TurnBegin,
+    TurnBegun,
+    TurnFinish,
+)
+from session_service.sessions import Sessions
+from session_service.store import Answer, Owner, SessionStore, TurnStore
+from session_service.turns import Turns
+
+public = APIRouter(route_class=EnvelopeRoute, tags=["sessions"])
+internal = APIRouter(prefix="/internal", tags=["internal"])
+
+
+async def _owner(caller: Annotated[Caller, require_scope("chat")]) -> Owner:
+    return Owner(caller.client_id, caller.user_id)
+
+
+async def _capability(
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+) -> str:
+    if given is None:
+        raise Unauthorized("The turn's capability is missing. 缺少写入凭证。")
+    return given.credentials
+
+
+async def _sessions(request: Request, session: SessionDep) -> Sessions:
+    connection = await session.connection()
+    return Sessions(SessionStore(connection), TurnStore(connection), request.app.state.clock)
+
+
+async def _read_sessions(request: Request, session: ReadSessionDep) -> Sessions:
+    return await _sessions(request, session)
+
+
+async def _turns(request: Request, session: SessionDep) -> Turns:
+    connection = await session.connection()
+    return Turns(TurnStore(connection), SessionStore(connection), request.app.state.clock)
+
+
+async def _read_turns(request: Request, session: ReadSessionDep) -> Turns:
+    return await _turns(request, session)
+
+
+# The owner comes first in every handler, so that a stranger is refused before a transaction opens.
+OwnerDep = Annotated[Owner, Depends(_owner)]
+CapabilityDep = Annotated[str, Depends(_capability)]
+SessionsDep = Annotated[Sessions, Depends(_sessions)]
+ReadSessionsDep = Annotated[Sessions, Depends(_read_sessions)]
+TurnsDep = Annotated[Turns, Depends(_turns)]
+ReadTurnsDep = Annotated[Turns, Depends(_read_turns)]
+
+
+@public.get("/session/list", summary="The caller's saved sessions, newest first")
+async def list_sessions(owner: OwnerDep, sessions: ReadSessionsDep) -> Envelope[list[SessionItem]]:
+    saved = await sessions.saved_by(owner)
+    return Envelope(data=[SessionItem.model_validate(session) for session in saved])
+
+
+@public.post("/session/save", summary="Store a session, or update it")
+async def save_session(owner: OwnerDep, sessions: SessionsDep, body: SessionSave) -> Envelope[bool]:
+    await sessions.save(
+        owner,
+        body.session_id,
+        name=body.session_name,
+        mode=body.mode,
+        param=body.param.as_text(),
+    )
+    return Envelope(data=True)
+
+
+@public.post("/session/delete", summary="Delete a session and its turns")
+async def delete_session(
+    owner: OwnerDep, sessions: SessionsDep, session_id: Annotated[SessionId, Body()]
+) -> Envelope[bool]:
+    await sessions.delete(owner, session_id)
+    return Envelope(data=True)
+
+
+@public.post("/history/latest", summary="A session's turns, newest first")
+async def latest_history(
+    owner: OwnerDep, turns: ReadTurnsDep, body: HistoryRequest
+) -> Envelope[list[HistoryItem]]:
+    page = await turns.page(owner, body.session_id, older_than=body.chat_id, size=body.num)
+    return Envelope(data=[HistoryItem.model_validate(turn) for turn in page])
+
+
+@public.post("/chat/feedback", summary="Rate an answer from 0 to 100")
+async def give_feedback(owner: OwnerDep, turns: TurnsDep, body: Feedback) -> Envelope[None]:
+    await turns.rate(owner, body.chat_history_id, score=body.score, reason=body.reason)
+    return Envelope(msg=f"已反馈聊天记录 {body.chat_history_id}", data=None)
+
+
+@internal.post("/turns", summary="Store a question before it is asked")
+async def begin_turn(owner: OwnerDep, turns: TurnsDep, body: TurnBegin) -> TurnBegun:
+    begun = await turns.begin(
+        owner,
+        session_id=body.session_id,
+        turn_id=body.turn_id or "",
+        chat_type=body.chat_type,
+        query=body.query,
+    )
+    return TurnBegun(turn_id=begun.turn_id, capability=begun.capability)
+
+
+@internal.post(
+    "/turns/{turn_id}/finish", status_code=204, summary="Store the answer to a begun turn"
+)
+async def finish_turn(
+    capability: CapabilityDep, turns: TurnsDep, turn_id: str, body: TurnFinish
+) -> None:
+    answer = Answer(body.response, body.docs, TurnState(body.state))
+    await turns.finish(turn_id, capability, answer)
+
+
+@internal.get("/sessions/{session_id}/turns", summary="A session's newest turns, oldest first")
+async def recent_turns(
+    owner: OwnerDep,
+    turns: ReadTurnsDep,
+    session_id: str,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> list[RecentTurn]:
+    recent = await turns.recent(owner, session_id, limit=limit)
+    return [RecentTurn.model_validate(turn) for turn in recent]
