@@ -8,16 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-SERVICES = ("gateway", "auth", "chat", "kb", "session")
-ADMIN_KEY = "c2l-bench-0123456789abcdefghijklmnopqrstuv"
+import httpx
+
+from tests.stack import Stack, free_ports, running_stack
+
 ROOT = Path(__file__).parent.parent
 
 NGINX = """
@@ -76,7 +76,7 @@ class Vendor(Process):
 
     def __init__(self) -> None:
         super().__init__()
-        port = free_port()
+        port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}/v1"
         self.start([sys.executable, "-m", "tests.fakes.vendor", "--port", str(port)])
         wait_for_port(port)
@@ -87,7 +87,7 @@ class Relay(Process):
 
     def __init__(self, vendor_url: str) -> None:
         super().__init__()
-        port = free_port()
+        port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{port}"
         self.start([sys.executable, "-m", "bench.reference_relay", vendor_url, str(port)])
         wait_for_port(port)
@@ -99,7 +99,7 @@ class Backend(Process):
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        backend, proxy = free_port(), free_port()
+        backend, proxy = free_ports(2)
         self.url, self.proxy_url = f"http://127.0.0.1:{backend}", f"http://127.0.0.1:{proxy}"
         file = Path(self._folder.name) / "nginx.conf"
         file.write_text(NGINX.format(folder=self._folder.name, backend=backend, proxy=proxy))
@@ -107,28 +107,25 @@ class Backend(Process):
         wait_for_port(proxy)
 
 
-class Suite(Process):
-    """The five services through the launcher, with a user that is logged in."""
+class Suite:
+    """A running suite, with a user who is logged in and an operator's key."""
 
-    def __init__(self, data: Path, *, vendor_url: str) -> None:
-        super().__init__()
-        ports = {name: free_port() for name in SERVICES}
-        self.url = f"http://127.0.0.1:{ports['gateway']}"
-        self._environment = {f"{name.upper()}_PORT": str(port) for name, port in ports.items()} | {
-            "CHAT2LLM_DATA": str(data),
-            "GATEWAY_HOST": "127.0.0.1",
-            "CHAT2LLM_ADMIN_KEY": ADMIN_KEY,
-            "H5_DEMO_SECRET": "bench-demo-secret",
+    def __init__(self, stack: Stack, start_seconds: float) -> None:
+        self._stack, self.start_seconds = stack, start_seconds
+        self.url = stack.url
+        self.user_headers = {"Api-Token": self._log_in()}
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path, *, vendor_url: str) -> Iterator["Suite"]:
+        started = time.perf_counter()
+        model = {
             "ENABLE_LLM_MODEL": "custom-api",
             "CUSTOM_API_BASE_URL": vendor_url,
             "CUSTOM_API_MODEL": "stub",
-            "CUSTOM_API_API_KEY": "none",
         }
-        started = time.perf_counter()
-        self._launcher = self.start([sys.executable, "-m", "deploy.launcher"], **self._environment)
-        wait_until_ready(f"{self.url}/readyz")
-        self.start_seconds = time.perf_counter() - started
-        self.user_headers = {"Api-Token": self._log_in()}
+        with running_stack(folder, **model) as stack:
+            yield cls(stack, time.perf_counter() - started)
 
     def memory_mb(self) -> float:
         """Sum of the proportional set sizes of the five services and their children."""
@@ -137,8 +134,8 @@ class Suite(Process):
     @contextmanager
     def gateway_before(self, backend_url: str) -> Iterator[str]:
         """A second gateway with the same identity whose sessions live at `backend_url`."""
-        port = free_port()
-        environment = self._environment | {"GATEWAY_PORT": str(port), "SESSION_URL": backend_url}
+        port = free_ports(1)[0]
+        environment = {**self._stack.env, "GATEWAY_PORT": str(port), "SESSION_URL": backend_url}
         with Process() as process:
             process.start([sys.executable, "-m", "gateway"], **environment)
             wait_for_port(port)
@@ -157,47 +154,29 @@ class Suite(Process):
         return time.perf_counter() - started
 
     def _log_in(self) -> str:
-        class Stay(urllib.request.HTTPRedirectHandler):
-            def redirect_request(self, *_: Any) -> None:
-                return None
-
-        try:
-            urllib.request.build_opener(Stay).open(
-                f"{self.url}/sso?client=0&secret=bench-demo-secret"
-            )
-        except urllib.error.HTTPError as redirect:
-            token = str(redirect.headers["Location"]).partition("token=")[2]
-            if token:
-                return token
-        raise RuntimeError("the demo login gave no token")
+        location = httpx.get(self._stack.demo_link).headers["Location"]
+        return str(httpx.URL(location).params["token"])
 
     def _create(self, name: str) -> None:
         body = {"knowledge_base_name": name, "kb_zh_name": name, "kb_info": name}
-        self._post("/knowledge_base/create_knowledge_base", json.dumps(body).encode())
+        self._post("create_knowledge_base", json=body)
 
     def _upload(self, name: str, file_name: str, content: bytes, fields: dict[str, str]) -> None:
-        edge = "bench-boundary-5f1d"
-        parts = [
-            f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
-            for key, value in (fields | {"knowledge_base_name": name}).items()
-        ]
-        head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{file_name}"'
-        parts += [head.encode(), b"\r\nContent-Type: text/plain\r\n\r\n", content]
-        body = b"".join(parts) + f"\r\n--{edge}--\r\n".encode()
         answer = self._post(
-            "/knowledge_base/upload_docs", body, f"multipart/form-data; boundary={edge}"
+            "upload_docs",
+            data=fields | {"knowledge_base_name": name},
+            files=[("files", (file_name, content))],
         )
         if answer["data"]["failed_files"]:
             raise RuntimeError(f"upload failed: {answer}")
 
-    def _post(self, path: str, body: bytes, kind: str = "application/json") -> Any:
-        headers = {"Content-Type": kind, "Authorization": f"Bearer {ADMIN_KEY}"}
-        request = urllib.request.Request(self.url + path, body, headers)
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            decoded = json.loads(answer.read())
-        if decoded["code"] != 200:
-            raise RuntimeError(f"{path}: {decoded}")
-        return decoded
+    def _post(self, route: str, **body: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self._stack.admin_key}"}
+        url = f"{self.url}/knowledge_base/{route}"
+        answer = httpx.post(url, headers=headers, timeout=300, **body).json()
+        if answer["code"] != 200:
+            raise RuntimeError(f"{route}: {answer}")
+        return answer
 
     def _service_pids(self) -> list[int]:
         """Descendants of the launcher, which has become the process manager."""
@@ -207,7 +186,7 @@ class Suite(Process):
                 parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
             except FileNotFoundError:  # it ended while we looked
                 continue
-        found, queue = [], [self._launcher]
+        found, queue = [], [self._stack.pid]
         while queue:
             parent = queue.pop()
             children = [pid for pid, its_parent in parents.items() if its_parent == parent]
@@ -223,12 +202,6 @@ def _pss_mb(pid: int) -> float:
     return 0.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for_port(port: int, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -237,14 +210,3 @@ def wait_for_port(port: int, seconds: float = 30) -> None:
                 return
         time.sleep(0.05)
     raise TimeoutError(f"nothing listens on {port}")
-
-
-def wait_until_ready(url: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError(f"{url} is not ready")
