@@ -1,0 +1,1 @@
+"""Who is behind a credential: clients, their users, sessions, API keys and single sign-on."""

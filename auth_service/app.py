@@ -1,0 +1,101 @@
+"""The composition root of auth_service."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+
+from auth_service import api
+from auth_service.accounts import Accounts, put_operator_key
+from auth_service.attempts import FailedAttempts
+from auth_service.bootstrap import ensure_secrets
+from auth_service.errors import CredentialRefused
+from auth_service.keys import MasterKey
+from auth_service.registration import Registration
+from auth_service.sessions import Sessions
+from auth_service.settings import AuthSettings
+from auth_service.sso import SingleSignOn
+from auth_service.store import Store
+from auth_service.tokens import TokenOpener
+from servicekit.app import build_app
+from servicekit.database import Database, sqlite_url
+from servicekit.identity import CallerVerifier
+from servicekit.logs import configure_logs
+
+Clock = Callable[[], float]
+_CLEANING_SECONDS = 3600
+
+
+def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time) -> FastAPI:
+    chosen = settings or AuthSettings.load()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logs("auth_service", chosen.log_level)
+        database = open_database(chosen)
+        try:
+            await database.upgrade()
+            sessions, opener = await _wire(app, chosen, database, clock)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(opener.warm_up)
+                tasks.start_soon(_forget_expired, sessions, chosen.token_expired_hours * 3600)
+                yield
+                tasks.cancel_scope.cancel()
+        finally:
+            await database.close()
+
+    app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
+    app.include_router(api.old_wire)
+    app.include_router(api.internal)
+    app.add_exception_handler(CredentialRefused, api.render_refused)
+    return app
+
+
+def open_database(settings: AuthSettings) -> Database:
+    url = settings.auth_database_url or sqlite_url(settings.chat2llm_data / "auth" / "auth.db")
+    return Database(url, package="auth_service")
+
+
+async def _wire(
+    app: FastAPI, settings: AuthSettings, database: Database, clock: Clock
+) -> tuple[Sessions, TokenOpener]:
+    secrets = ensure_secrets(settings)
+    master_key, store = MasterKey(secrets.master_key), Store(database)
+    await Registration(store, master_key).check_keys()
+    await put_operator_key(store, secrets.admin_key)
+    sessions = Sessions(store, master_key.derive("session"), clock)
+    opener = TokenOpener(master_key)
+    app.state.context = api.Context(
+        accounts=Accounts(
+            store,
+            sessions,
+            opener,
+            token_seconds=settings.token_expired_hours * 3600,
+            clock=clock,
+        ),
+        sso=SingleSignOn(
+            store,
+            sessions,
+            FailedAttempts(clock),
+            demo_secret=secrets.demo_secret,
+            h5_address=settings.h5_address,
+        ),
+        caller_key=secrets.caller_key,
+        introspection_key=secrets.introspection_key,
+    )
+    app.state.caller_verifier = CallerVerifier(secrets.caller_key.public_key())
+    app.state.ready_checks = (database.ping,)
+    return sessions, opener
+
+
+async def _forget_expired(sessions: Sessions, kept_seconds: float) -> None:
+    while True:
+        try:
+            await sessions.forget_expired(kept_seconds=kept_seconds)
+        except SQLAlchemyError:  # tidying up may wait; logging in may not
+            logging.getLogger(__name__).warning("old sessions stay for now", exc_info=True)
+        await anyio.sleep(_CLEANING_SECONDS)

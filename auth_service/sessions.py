@@ -1,0 +1,74 @@
+"""Session tokens: opaque, revocable, eight hours; only their hashes are kept."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from auth_service.errors import CredentialRefused
+from auth_service.store import Store, StoredSession
+
+SESSION_PREFIX = "c2s-"
+SESSION_SECONDS = 8 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class SessionToken:
+    """What a browser holds, and until when it is good."""
+
+    token: str
+    expires_at: float
+
+
+class Sessions:
+    """Opens sessions and finds the live ones."""
+
+    def __init__(self, store: Store, derive_key: bytes, clock: Callable[[], float]) -> None:
+        self._store, self._derive_key, self._clock = store, derive_key, clock
+
+    async def open(self, client_id: int, user_id: str) -> SessionToken:
+        """A new session, for a login without a v1 token."""
+        opened = await self._open(secrets.token_bytes(32), client_id, user_id)
+        assert opened is not None, "nobody can have revoked what is new"
+        return opened
+
+    async def open_for(self, credential: str, client_id: int, user_id: str) -> SessionToken | None:
+        """The one session of a v1 token, however often it is asked for; None when revoked."""
+        derived = hmac.digest(self._derive_key, credential.encode(), "sha256")
+        return await self._open(derived, client_id, user_id)
+
+    async def find(self, token: str) -> StoredSession:
+        """The live session of this token. Raises CredentialRefused."""
+        found = await self._store.session(_hash(token))
+        if found is None or found.revoked or not found.enable:
+            raise CredentialRefused
+        if found.created_at < (found.tokens_not_before or 0):
+            raise CredentialRefused
+        if found.expires_at <= self._clock():
+            raise CredentialRefused("expired")
+        return found
+
+    async def revoke(self, token: str) -> None:
+        await self._store.revoke_session(_hash(token))
+
+    async def forget_expired(self, *, kept_seconds: float) -> None:
+        """Delete what ended long ago; a revoked session outlives the v1 token it came from."""
+        await self._store.delete_sessions(expired_before=self._clock() - kept_seconds)
+
+    async def _open(self, secret: bytes, client_id: int, user_id: str) -> SessionToken | None:
+        token = SESSION_PREFIX + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+        now = self._clock()
+        opened = await self._store.open_session(
+            _hash(token),
+            client_id=client_id,
+            user_id=user_id,
+            now=now,
+            expires_at=now + SESSION_SECONDS,
+        )
+        return None if opened.revoked else SessionToken(token, opened.expires_at)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

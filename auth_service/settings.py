@@ -1,0 +1,83 @@
+"""Settings of auth_service: the sections [system_setting] and [auth] of config.ini."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from servicekit.settings import ServiceSettings
+
+
+def _address(value: str) -> str:
+    if value and not re.match(r"https?://[^/\s?#]+", value):
+        raise ValueError("must be empty or start with http:// or https:// 须留空或为网址")
+    return value.rstrip("/")
+
+
+def _key_text(value: SecretStr) -> SecretStr:
+    if value and not re.fullmatch(r"[!-~]{8,200}", value.get_secret_value()):
+        raise ValueError("must be 8 to 200 printable ASCII characters 须为 8 至 200 个可见字符")
+    return value
+
+
+def _long_text(value: SecretStr) -> SecretStr:
+    if value and len(value.get_secret_value()) < 32:
+        raise ValueError("must have at least 32 characters 至少 32 个字符")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class AuthSettings(ServiceSettings):
+    """Where the service listens, how long tokens live, and secrets that someone chose."""
+
+    owned_sections = ("system_setting", "auth")
+
+    token_expired_hours: float = Field(
+        8,
+        gt=0,
+        le=8760,
+        description="Hours that a v1 api_token is good for. api_token 有效小时数。",
+    )
+    server_address: Address = Field(
+        "http://127.0.0.1:7861",
+        description="This server as browsers reach it. 浏览器访问本服务的地址。",
+    )
+    h5_address: Address = Field(
+        "",
+        description="The chat page as browsers reach it; empty: the gateway itself."
+        " 对话页面的地址，留空则为网关本身。",
+    )
+    ent_wechat_agentid: str = Field("", description="WeCom agent id. 企业微信应用 AgentId。")
+    ent_wechat_corpid: str = Field("", description="WeCom corporation id. 企业微信企业 ID。")
+    ent_wechat_appsecret: SecretStr = Field(
+        SecretStr(""), description="WeCom app secret. 企业微信应用 Secret。"
+    )
+    auth_host: str = Field(
+        "127.0.0.1", description="Address that auth_service listens on. 监听地址。"
+    )
+    auth_port: int = Field(7862, ge=1, le=65535, description="Port of auth_service. 监听端口。")
+    auth_database_url: str = Field(
+        "",
+        description="SQLAlchemy URL of its database; empty: SQLite in the data folder."
+        " 数据库地址，留空则使用数据目录中的 SQLite。",
+    )
+    h5_demo_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret of the demo link; empty: generated. 体验链接口令，留空自动生成。",
+    )
+    chat2llm_admin_key: Annotated[SecretStr, AfterValidator(_key_text)] = Field(
+        SecretStr(""),
+        description="First admin API key; empty: generated. 首个管理密钥，留空自动生成。",
+    )
+    master_key: Annotated[SecretStr, AfterValidator(_long_text)] = Field(
+        SecretStr(""),
+        description="Seals private keys at rest, 32 characters or more; empty: generated."
+        " 加密私钥的主密钥，至少 32 个字符，留空自动生成。",
+    )
+    introspection_key: Annotated[SecretStr, AfterValidator(_long_text)] = Field(
+        SecretStr(""),
+        description="Key between gateway and auth_service, 32 characters or more; empty: generated."
+        " 网关访问身份服务的密钥，至少 32 个字符，留空自动生成。",
+    )
