@@ -1,0 +1,69 @@
+"""What the gateway itself refuses, on top of the kit's tree, and how that looks on the wire.
+
+ServiceError
+├── TwoCredentials           400
+├── Unauthorized             401
+│   ├── CredentialMissing         JSON
+│   └── CredentialRefused         the old wire's bare text; JSON when a cookie was refused
+├── HeadTooLarge             431
+└── UpstreamTooSlow          504
+"""
+
+from typing import Any, ClassVar, Literal
+
+from starlette.responses import Response
+
+from servicekit.errors import SafeJSONResponse, ServiceError, Unauthorized
+
+_REFUSALS = {
+    "invalid": "Authentication required: Api-Token无效!",
+    "expired": "Authentication required: token过期!",
+}
+
+
+class TwoCredentials(ServiceError):
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "two_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("Send one credential, not several. 请只提供一个身份凭证。")
+
+
+class CredentialMissing(Unauthorized):
+    def __init__(self) -> None:
+        super().__init__("Authentication required: 缺少Api-Token!")
+
+
+class CredentialRefused(Unauthorized):
+    def __init__(self, reason: Literal["invalid", "expired"], *, by_cookie: bool = False) -> None:
+        super().__init__(_REFUSALS[reason])
+        self.reason = reason
+        self.by_cookie = by_cookie
+
+
+class HeadTooLarge(ServiceError):
+    status: ClassVar[int] = 431
+    code: ClassVar[str] = "head_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("The request's head is too large. 请求头过大。")
+
+
+class UpstreamTooSlow(ServiceError):
+    status: ClassVar[int] = 504
+    code: ClassVar[str] = "upstream_too_slow"
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"{service} did not answer in time. 服务响应超时，请稍后再试。")
+
+
+def render(error: ServiceError, *, chat: bool = False) -> Response:
+    """The answer; on chat routes with the keys that the H5 shows to its user."""
+    text = str(error)
+    if isinstance(error, CredentialRefused) and not error.by_cookie:
+        return Response(text, 401, {"WWW-Authenticate": "Bearer"})
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else error.headers
+    body: dict[str, Any] = {"detail": text}
+    if chat:
+        body |= {"text": text, "answer": text}
+    return SafeJSONResponse(body, error.status, headers)

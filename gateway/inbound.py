@@ -1,0 +1,181 @@
+"""What the outside sent, read in one pass: headers to pass on, the credential, the client."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from starlette.types import Scope
+
+from gateway.clients import Presentation
+from gateway.errors import CredentialRefused, HeadTooLarge, TwoCredentials
+
+COOKIE_NAME = "chat2llm_session"
+_LONGEST_HEAD = 64 * 1024
+
+# Read here, and either consumed or written anew: none of them is passed on as it came.
+_READ = frozenset(
+    (
+        b"api-token",
+        b"authorization",
+        b"connection",
+        b"content-length",
+        b"cookie",
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"transfer-encoding",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+    )
+)
+_DROPPED = frozenset(
+    (
+        b"expect",
+        b"forwarded",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-server",
+        b"x-real-ip",
+        b"x-request-id",
+    )
+)
+_REPEATABLE = frozenset((b"api-token", b"authorization", b"cookie", b"x-forwarded-for"))
+
+
+class Peers:
+    """Decides from where a request really came; only trusted proxies may say so by header."""
+
+    def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._trusted = tuple(trusted)
+        self.trusts = lru_cache(1024)(self._trusts) if trusted else _trust_nobody
+
+    def client_of(self, peer: str, forwarded_for: str) -> str:
+        """The last address of the chain that no trusted proxy vouches for as one of its own."""
+        client = peer
+        for hop in reversed(forwarded_for.split(",")):
+            if not self.trusts(client) or not _is_address(hop.strip()):
+                break
+            client = hop.strip()
+        return client
+
+    def _trusts(self, address: str) -> bool:
+        if not _is_address(address):
+            return False
+        parsed = ip_address(address)
+        parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+        return any(parsed in network for network in self._trusted)
+
+
+class Inbound:
+    """One request's head. `headers` are those that may be passed on."""
+
+    __slots__ = ("_read", "address", "has_body", "headers", "host", "scheme")
+
+    def __init__(self, scope: Scope, peers: Peers) -> None:
+        """Raises HeadTooLarge."""
+        self._read: dict[bytes, str] = {}
+        self.headers: list[tuple[str, str]] = []
+        size = len(scope["raw_path"]) + len(scope["query_string"])
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name in _READ:
+                self._note(name, _text(value))
+            # An underscore becomes a hyphen in some servers: such names only serve to forge.
+            elif name not in _DROPPED and b"_" not in name and name[:11] != b"x-chat2llm-":
+                self.headers.append((name.decode("latin-1"), _text(value)))
+        if size > _LONGEST_HEAD:
+            raise HeadTooLarge
+        self._drop_hop_by_hop()
+        self._locate(scope, peers)
+        self.has_body = (
+            self._read.get(b"content-length", "0") != "0" or b"transfer-encoding" in self._read
+        )
+
+    @property
+    def content_length(self) -> str | None:
+        if b"transfer-encoding" in self._read:
+            return None
+        return self._read.get(b"content-length")
+
+    @property
+    def origin(self) -> str | None:
+        return self._read.get(b"origin")
+
+    @property
+    def site(self) -> str | None:
+        return self._read.get(b"sec-fetch-site")
+
+    @property
+    def cookie(self) -> str | None:
+        """The session cookie; None also when several differ, for then one of them was planted."""
+        jar = self._read.get(b"cookie")
+        if not jar or COOKIE_NAME not in jar:
+            return None
+        pairs = (part.strip().partition("=") for part in jar.replace("\n", ";").split(";"))
+        values = {value.strip('"') for name, _, value in pairs if name == COOKIE_NAME}
+        return values.pop() or None if len(values) == 1 else None
+
+    def credential(self) -> tuple[str, Presentation] | None:
+        """The explicit one. Raises TwoCredentials, and CredentialRefused for what is no Bearer."""
+        token = self._read.get(b"api-token", "").strip()
+        authorization = self._read.get(b"authorization", "").strip()
+        if "\n" in token or "\n" in authorization or (token and authorization):
+            raise TwoCredentials
+        if token:
+            return token, "header"
+        if not authorization:
+            return None
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not credential.strip():
+            raise CredentialRefused("invalid")
+        return credential.strip(), "bearer"
+
+    def _note(self, name: bytes, value: str) -> None:
+        if name in self._read and name in _REPEATABLE:
+            separator = "," if name == b"x-forwarded-for" else "\n"
+            self._read[name] += separator + value
+        else:
+            self._read[name] = value
+
+    def _drop_hop_by_hop(self) -> None:
+        connection = self._read.get(b"connection")
+        if connection and connection.lower() not in ("keep-alive", "close"):
+            named = {token.strip().lower() for token in connection.split(",")}
+            self.headers = [pair for pair in self.headers if pair[0] not in named]
+
+    def _locate(self, scope: Scope, peers: Peers) -> None:
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        self.address, self.scheme, self.host = peer, scope["scheme"], self._read.get(b"host", "")
+        if peers.trusts(peer):
+            self.address = peers.client_of(peer, self._read.get(b"x-forwarded-for", ""))
+            said = self._read.get(b"x-forwarded-proto", "").rpartition(",")[2].strip()
+            self.scheme = said if said in ("http", "https") else self.scheme
+            self.host = self._read.get(b"x-forwarded-host") or self.host
+
+
+def _trust_nobody(_: str) -> bool:
+    return False
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

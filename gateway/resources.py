@@ -1,0 +1,38 @@
+"""What lives as long as the gateway's process and the pages use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gateway.clients import AuthClient
+from gateway.identities import Identities
+from gateway.inbound import Inbound, Peers
+from servicekit.http import ServiceClient
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """`home` is where a sign-in ends: the H5, or our own small page."""
+
+    auth: AuthClient
+    identities: Identities
+    peers: Peers
+    services: Mapping[str, ServiceClient]
+    home: str
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+ResourcesDep = Annotated[Resources, Depends(_resources)]
+
+
+def _inbound(request: Request, resources: ResourcesDep) -> Inbound:
+    return Inbound(request.scope, resources.peers)
+
+
+InboundDep = Annotated[Inbound, Depends(_inbound)]

@@ -1,0 +1,212 @@
+"""The gateway over real sockets, in front of small stand-in services."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from aiohttp import web
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+
+KEY = "introspection-key-of-the-tests"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class StandIn:
+    """A service: `answers[path]` are its handlers; anything else is echoed."""
+
+    url: str = ""
+    answers: dict[str, Handler] = field(default_factory=dict)
+    requests: list[web.Request] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        answer = self.answers.get(request.path)
+        if answer is not None:
+            return await answer(request)
+        if request.path == "/readyz":
+            return web.json_response({"status": "ok"})
+        body = await request.read()
+        headers = [[name, value] for name, value in request.headers.items()]
+        return web.json_response(
+            {
+                "method": request.method,
+                "path": request.raw_path,
+                "headers": headers,
+                "body": body.decode("latin-1"),
+            }
+        )
+
+
+@dataclass
+class Auth(StandIn):
+    """auth_service's introspection, with people whom a test names."""
+
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    questions: list[dict[str, Any]] = field(default_factory=list)
+    pause: asyncio.Event | None = None
+    status: int = 200
+
+    def __post_init__(self) -> None:
+        self.answers["/internal/introspect"] = self._introspect
+
+    def knows(
+        self,
+        credential: str,
+        user: str = "alice",
+        *,
+        session: str | None = None,
+        scopes: tuple[str, ...] = ("chat", "kb:read"),
+        client: str = "2",
+        lasts: float = 3600,
+    ) -> None:
+        now = time.time()
+        self.people[credential] = {
+            "active": True,
+            "caller": {
+                "client_id": client,
+                "user_id": user,
+                "username": user.title(),
+                "scopes": list(scopes),
+            },
+            "jws": f"signed-for-{user}",
+            "jws_expires_at": now + 300,
+            "expires_at": now + lasts,
+            "session_token": session,
+            "session_expires_at": now + 8 * 3600 if session else None,
+        }
+        if session and session not in self.people:
+            self.knows(session, user, session=session, scopes=scopes, client=client)
+
+    def expires(self, credential: str) -> None:
+        self.people[credential] = {"active": False, "reason": "expired"}
+
+    async def _introspect(self, request: web.Request) -> web.StreamResponse:
+        question = await request.json()
+        self.questions.append(question)
+        if self.pause is not None:
+            await self.pause.wait()
+        if self.status != 200 or request.headers["Authorization"] != f"Bearer {KEY}":
+            return web.json_response(
+                {"detail": "no"}, status=self.status if self.status != 200 else 401
+            )
+        answer = self.people.get(question["credential"], {"active": False, "reason": "invalid"})
+        if not question["want_session"]:
+            answer = answer | {"session_token": None, "session_expires_at": None}
+        return web.json_response(answer)
+
+
+@asynccontextmanager
+async def listening(stand_in: StandIn) -> AsyncIterator[StandIn]:
+    app = web.Application(client_max_size=2**30, handler_args={"auto_decompress": False})
+    app.router.add_route("*", "/{path:.*}", stand_in.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    stand_in.url = f"http://127.0.0.1:{port}"
+    try:
+        yield stand_in
+    finally:
+        await runner.cleanup()
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+
+@asynccontextmanager
+async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
+    """The gateway as `python -m gateway` serves it; yields its URL."""
+    server = _Server(
+        uvicorn.Config(
+            create_app(settings),
+            port=0,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    task = asyncio.create_task(server.serve())
+    await server.listens.wait()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@dataclass
+class Suite:
+    """The gateway's URL, a client of it and the stand-ins behind it."""
+
+    url: str
+    client: httpx.AsyncClient
+    auth: Auth
+    session: StandIn
+    kb: StandIn
+    chat: StandIn
+
+    @property
+    def address(self) -> tuple[str, int]:
+        url = httpx.URL(self.url)
+        assert url.port is not None
+        return url.host, url.port
+
+
+Start = Callable[..., Awaitable[Suite]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a gateway with the settings that a test needs."""
+    async with AsyncExitStack() as running:
+
+        async def start_suite(**settings: Any) -> Suite:
+            auth = Auth()
+            session, kb, chat = StandIn(), StandIn(), StandIn()
+            for stand_in in (auth, session, kb, chat):
+                await running.enter_async_context(listening(stand_in))
+            auth.knows("good", session="c2s-good")
+            values = {
+                "chat2llm_data": tmp_path,
+                "auth_url": auth.url,
+                "session_url": session.url,
+                "kb_url": kb.url,
+                "chat_url": chat.url,
+                "introspection_key": KEY,
+            }
+            url = await running.enter_async_context(
+                serving(GatewaySettings.model_validate(values | settings))
+            )
+            client = await running.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
+            return Suite(url, client, auth, session, kb, chat)
+
+        yield start_suite
+
+
+@pytest.fixture
+async def suite(start: Start) -> Suite:
+    return await start()
