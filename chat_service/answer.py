@@ -1,0 +1,228 @@
+"""The pipeline: history, condense, retrieve, prompt, model, stream, store."""
+
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+
+from chat_service import offline, prompts
+from chat_service.clients import KbClient, Passage, PastTurn, SessionClient, Turn
+from chat_service.errors import ModelError
+from chat_service.history import ASSISTANT, USER, Message, conversation, normalise
+from chat_service.llm import ChatModel, Sampling
+from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
+from chat_service.vendors import Vendor
+from chat_service.wire import Citation, document_list
+from servicekit.errors import ServiceError
+
+_RECENT_TURNS = 5
+_STORE_TIMEOUT = 20
+_LONGEST_CONDENSED = 500
+_UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
+_KB_AWAY = "知识库暂时无法检索，请稍后再试。The knowledge base cannot be searched right now."
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question; without a knowledge base it is free chat, without history it is the stored."""
+
+    query: str
+    caller: str
+    session_id: str | None = None
+    turn_id: str | None = None
+    history: Sequence[Message] | None = None
+    model_name: str = ""
+    sampling: Sampling = field(default_factory=Sampling)
+    prompt_name: str = prompts.DEFAULT
+    knowledge_base: str | None = None
+    top_k: int = 3
+    score_threshold: float = 1
+
+    @property
+    def chat_type(self) -> str:
+        return "llm_chat" if self.knowledge_base is None else "knowledge_base_chat"
+
+
+class Reader(Protocol):
+    """Whoever reads the answer."""
+
+    async def text(self, tokens: list[str]) -> None: ...
+    async def docs(self, citations: list[Citation]) -> None: ...
+
+
+class Models(Protocol):
+    """The models of this installation."""
+
+    def choose(self, name: str) -> Vendor: ...
+    def answering(self, vendor: Vendor) -> ChatModel: ...
+    def condensing(self, vendor: Vendor) -> ChatModel: ...
+
+
+class Answering:
+    """Answers questions; `context_tokens` is the most that a prompt with its history may hold."""
+
+    def __init__(
+        self,
+        *,
+        sessions: SessionClient,
+        kb: KbClient,
+        models: Models,
+        outbox: Outbox,
+        context_tokens: int,
+    ) -> None:
+        self._sessions, self._kb, self._models, self._outbox = sessions, kb, models, outbox
+        self._budget = context_tokens
+
+    async def begin(self, question: Question) -> Turn:
+        """Store the question. Raises NotFound, Refused, Unavailable before anything is said."""
+        if question.knowledge_base is not None:
+            await self._kb.require(question.knowledge_base, caller=question.caller)
+        return await self._sessions.begin(
+            caller=question.caller,
+            session_id=question.session_id,
+            turn_id=question.turn_id,
+            chat_type=question.chat_type,
+            query=question.query,
+        )
+
+    async def answer(self, question: Question, turn: Turn, reader: Reader) -> None:
+        """Say the answer, and store it however that ends: the reader may leave at any moment."""
+        draft = self._outbox.open(turn)
+        try:
+            await self._answer(question, draft, reader)
+        finally:
+            with anyio.move_on_after(_STORE_TIMEOUT, shield=True):
+                await self._store(draft)
+
+    async def _store(self, draft: Draft) -> None:
+        try:
+            await self._outbox.finish(draft)
+        except Exception:  # noqa: BLE001 - the boundary of the stream: what was said stays said
+            _log.exception("the answer of turn %s could not be stored", draft.turn.id)
+
+    async def _answer(self, question: Question, draft: Draft, reader: Reader) -> None:
+        citations: list[Citation] = []
+        failure = ""
+        try:
+            history = await self._history(question, draft.turn)
+            passages = await self._retrieve(question, history)
+            if question.knowledge_base is not None:
+                citations = [
+                    Citation(question.knowledge_base, passage.file_name, passage.content)
+                    for passage in passages
+                ]
+                draft.docs = document_list(citations)
+            async with aclosing(self._speak(question, history, passages)) as stream:
+                async for tokens in stream:
+                    draft.pieces += tokens
+                    await reader.text(tokens)
+            draft.state = DONE
+        except ModelError as error:
+            _log.warning("turn %s: %s", draft.turn.id, error.detail)
+            failure = str(error)
+        except ServiceError as error:
+            _log.warning("turn %s: %s", draft.turn.id, error)
+            failure = _KB_AWAY
+        except Exception:  # noqa: BLE001 - the boundary of the stream: it ends with a sentence
+            _log.exception("turn %s failed", draft.turn.id)
+            failure = _UNKNOWN_FAILURE
+        if failure:
+            await _explain(failure, draft, reader)
+        if question.knowledge_base is not None:
+            await reader.docs(citations)
+
+    async def _history(self, question: Question, turn: Turn) -> list[Message]:
+        """What the client sent; when it sent none, the recent turns of its session."""
+        if question.history is not None:
+            return normalise(question.history)
+        if not question.session_id:
+            return []
+        try:
+            turns = await self._sessions.recent(
+                question.session_id, caller=question.caller, limit=_RECENT_TURNS + 1
+            )
+        except ServiceError as error:
+            _log.warning("turn %s is answered without its history: %s", turn.id, error)
+            return []
+        return normalise(_said([past for past in turns if past.id != turn.id]))
+
+    async def _retrieve(self, question: Question, history: list[Message]) -> list[Passage]:
+        if question.knowledge_base is None or not question.top_k:
+            return []
+        return await self._kb.search(
+            question.knowledge_base,
+            caller=question.caller,
+            query=await self._standalone(question, history),
+            top_k=question.top_k,
+            score_threshold=question.score_threshold,
+        )
+
+    async def _standalone(self, question: Question, history: list[Message]) -> str:
+        """A follow-up as a question that retrieval understands without the conversation."""
+        vendor = self._models.choose(question.model_name)
+        if not history or vendor.offline:
+            return question.query
+        said = "\n".join(f"{message.role}: {message.content[:300]}" for message in history[-4:])
+        prompt = prompts.fill(prompts.CONDENSE, {"history": said, "question": question.query})
+        try:
+            stream = self._models.condensing(vendor).stream([Message(USER, prompt)], Sampling())
+            async with aclosing(stream):
+                tokens = [token async for batch in stream for token in batch]
+        except ModelError as error:
+            _log.warning("a follow-up is searched as it is: %s", error.detail)
+            return question.query
+        return "".join(tokens).strip()[:_LONGEST_CONDENSED] or question.query
+
+    async def _speak(
+        self, question: Question, history: list[Message], passages: list[Passage]
+    ) -> AsyncGenerator[list[str], None]:
+        vendor = self._models.choose(question.model_name)
+        contents = [passage.content for passage in passages]
+        if vendor.offline and question.knowledge_base is None:
+            yield [offline.without_model(question.query)]
+            return
+        if vendor.offline:
+            yield offline.extract(question.query, contents)
+            return
+        prompt = _prompt(question, contents)
+        messages = conversation(history, query=question.query, prompt=prompt, budget=self._budget)
+        model = self._models.answering(vendor)
+        async with aclosing(model.stream(messages, question.sampling)) as stream:
+            async for tokens in stream:
+                if tokens:
+                    yield tokens
+
+
+def _prompt(question: Question, contents: list[str]) -> str:
+    """The question in the template that it names, or in the default one."""
+    name = question.prompt_name
+    if question.knowledge_base is not None and not contents:
+        name = "Empty"
+    template = prompts.find(question.chat_type, name)
+    if template is None:
+        _log.warning("no %s prompt is called %.50s; the default answers", question.chat_type, name)
+        template = prompts.PROMPTS[question.chat_type][prompts.DEFAULT]
+    values = {"input": question.query, "question": question.query}
+    return prompts.fill(template, values | {"context": prompts.fence(contents)})
+
+
+async def _explain(failure: str, draft: Draft, reader: Reader) -> None:
+    """The sentence that says what went wrong, after what was already said."""
+    sentence = f"\n\n{failure}" if draft.pieces else failure
+    draft.state = FAILED
+    draft.pieces.append(sentence)
+    await reader.text([sentence])
+
+
+def _said(turns: list[PastTurn]) -> list[Message]:
+    """Answered turns as messages; what a failed one ended with was not said by the model."""
+    messages = []
+    for turn in turns[-_RECENT_TURNS:]:
+        if turn.state in (DONE, INTERRUPTED) and turn.response:
+            messages += [Message(USER, turn.query), Message(ASSISTANT, turn.response)]
+    return messages

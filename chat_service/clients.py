@@ -1,0 +1,150 @@
+"""The other services as chat_service sees them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from servicekit.errors import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refused,
+    ServiceError,
+    Unauthorized,
+    UpstreamError,
+)
+from servicekit.http import ServiceClient
+from servicekit.identity import CALLER_HEADER
+
+_BY_CODE: dict[str, type[ServiceError]] = {
+    error.code: error for error in (Forbidden, Invalid, NotFound, Refused, Unauthorized)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stored question; the capability lets whoever holds it store the answer."""
+
+    id: str
+    capability: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastTurn:
+    id: str
+    query: str
+    response: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    file_name: str
+    content: str
+
+
+class SessionClient:
+    """What was said: begins and finishes turns, reads recent ones."""
+
+    def __init__(self, service: ServiceClient) -> None:
+        self._service = service
+
+    async def begin(
+        self,
+        *,
+        caller: str,
+        session_id: str | None,
+        turn_id: str | None,
+        chat_type: str,
+        query: str,
+    ) -> Turn:
+        """Store the question. Raises Refused for another's turn or session."""
+        body = await _call(
+            self._service,
+            "POST",
+            "/internal/turns",
+            caller=caller,
+            body={
+                "session_id": session_id,
+                "turn_id": turn_id,
+                "chat_type": chat_type,
+                "query": query,
+            },
+        )
+        return Turn(body["turn_id"], body["capability"])
+
+    async def finish(self, turn: Turn, *, response: str, docs: Sequence[str], state: str) -> None:
+        """Store the answer. Raises a ServiceError below 500 when that can never succeed."""
+        status, body = await self._service.call(
+            "POST",
+            f"/internal/turns/{turn.id}/finish",
+            headers={"Authorization": f"Bearer {turn.capability}"},
+            body={"response": response, "docs": list(docs), "state": state},
+        )
+        if status >= 300:
+            raise _error(status, body)
+
+    async def recent(self, session_id: str, *, caller: str, limit: int) -> list[PastTurn]:
+        """The caller's own turns of a session, oldest first."""
+        body = await _call(
+            self._service,
+            "GET",
+            f"/internal/sessions/{quote(session_id, safe='')}/turns?limit={limit}",
+            caller=caller,
+        )
+        return [PastTurn(t["turn_id"], t["query"], t["response"], t["state"]) for t in body]
+
+
+class KbClient:
+    """What is known: knowledge bases and their passages."""
+
+    def __init__(self, service: ServiceClient) -> None:
+        self._service = service
+
+    async def require(self, name: str, *, caller: str) -> None:
+        """Raises NotFound when the caller sees no knowledge base of that name."""
+        if not name.strip("."):  # would be a step in the path, not a name
+            raise NotFound(f"未找到知识库 {name}")
+        path = f"/internal/knowledge_bases/{quote(name, safe='')}"
+        status, body = await self._service.call("GET", path, headers={CALLER_HEADER: caller})
+        if status == 404:
+            raise NotFound(f"未找到知识库 {name}")
+        if status >= 300:
+            raise _error(status, body)
+
+    async def search(
+        self, name: str, *, caller: str, query: str, top_k: int, score_threshold: float
+    ) -> list[Passage]:
+        body = await _call(
+            self._service,
+            "POST",
+            "/internal/search",
+            caller=caller,
+            body={
+                "knowledge_base_name": name,
+                "query": query,
+                "top_k": top_k,
+                "score_threshold": score_threshold,
+            },
+            timeout=30,
+        )
+        return [Passage(found["file_name"], found["content"]) for found in body["passages"]]
+
+
+async def _call(
+    service: ServiceClient, method: str, path: str, *, caller: str, **options: Any
+) -> Any:
+    status, body = await service.call(method, path, headers={CALLER_HEADER: caller}, **options)
+    if status >= 300:
+        raise _error(status, body)
+    return body
+
+
+def _error(status: int, body: Any) -> ServiceError:
+    """The error that a problem document describes."""
+    problem = body if isinstance(body, dict) else {}
+    kind = _BY_CODE.get(str(problem.get("code")))
+    if kind is None:
+        return UpstreamError(f"A service answered {status}. 内部服务出错。")
+    return kind(str(problem.get("detail", "")))

@@ -1,0 +1,92 @@
+"""What can go wrong between a question and its answer.
+
+UpstreamError                   the kit's
+└── ModelError                  its text is the sentence that the user reads in the stream
+    ├── ModelUnreachable        no connection, 5xx, cut before the first token: worth a retry
+    │   └── ModelPaused         failed so often that it is left alone for a while
+    ├── ModelBusy               429, with the vendor's Retry-After
+    ├── ModelRefused            401, 403, 400, 404 ...: a retry would not help
+    ├── ModelTimeout            too long before the first token, between tokens or in all
+    └── ModelBroken             cut, unreadable or empty stream, an error in the middle
+"""
+
+from servicekit.errors import UpstreamError
+
+
+class ModelError(UpstreamError):
+    """`detail` is for the log: never shown to the user, never holding a key."""
+
+    def __init__(self, message: str, *, detail: str = "", retry_after: int | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.detail = detail
+
+
+class ModelUnreachable(ModelError):
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "模型服务暂时无法连接，请稍后再试。"
+            "The model cannot be reached right now; please try again later.",
+            detail=detail,
+        )
+
+
+class ModelPaused(ModelUnreachable):
+    pass
+
+
+class ModelBusy(ModelError):
+    def __init__(self, detail: str, *, retry_after: int | None) -> None:
+        super().__init__(
+            "模型服务繁忙或额度不足，请稍等片刻再试。"
+            "The model is busy or out of quota; please try again in a moment.",
+            detail=detail,
+            retry_after=retry_after,
+        )
+
+
+class ModelRefused(ModelError):
+    @classmethod
+    def by_status(cls, status: int, vendor: str, detail: str) -> "ModelRefused":
+        if status in (401, 403):
+            return cls(
+                f"模型服务拒绝了访问密钥，请联系管理员检查 {vendor} 的 API_KEY。"
+                f"The model refused our key; ask your administrator to check {vendor}'s API_KEY.",
+                detail=detail,
+            )
+        if status == 404:
+            return cls(
+                f"找不到所配置的模型，请联系管理员检查 {vendor} 的 MODEL 与 BASE_URL。"
+                "The configured model does not exist; ask your administrator to check "
+                f"{vendor}'s MODEL and BASE_URL.",
+                detail=detail,
+            )
+        return cls(
+            "模型服务不接受这个请求，请缩短问题或换个问法。"
+            "The model does not accept this request; shorten the question or put it differently.",
+            detail=detail,
+        )
+
+
+class ModelTimeout(ModelError):
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "模型响应超时，请重试。The model took too long to answer; please try again.",
+            detail=detail,
+        )
+
+
+class ModelBroken(ModelError):
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "模型的回答中断了，请重试。The model's answer broke off; please try again.",
+            detail=detail,
+        )
+
+    @classmethod
+    def empty(cls) -> "ModelBroken":
+        error = cls("the stream held no text")
+        error.args = (
+            "模型没有返回任何内容，请换个问法再试。"
+            "The model returned nothing; please put the question differently.",
+        )
+        return error

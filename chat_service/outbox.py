@@ -1,0 +1,142 @@
+"""Every answer reaches session_service: at once, later, or from its last checkpoint."""
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from chat_service.clients import SessionClient, Turn
+from chat_service.store import OutboxStore, Parcel
+from servicekit.errors import ServiceError
+
+DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
+_CHECKPOINT_EVERY = 2.0
+_LEASE = 10.0
+_LONGEST_BACK_OFF = 60.0
+_FINISH_TIMEOUT = 5.0
+_BATCH = 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """An answer while it is being produced; interrupted until somebody says otherwise."""
+
+    turn: Turn
+    pieces: list[str] = field(default_factory=list)
+    docs: list[str] = field(default_factory=list)
+    state: str = INTERRUPTED
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    begun_at: float = field(default_factory=time.monotonic)
+    kept: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    def parcel(self, *, due_at: float) -> Parcel:
+        docs = json.dumps(self.docs, ensure_ascii=False)
+        turn, text = self.turn, self.text
+        return Parcel(self.id, turn.id, turn.capability, text, docs, self.state, 0, due_at)
+
+
+class Outbox:
+    """Stores answers; `run` keeps checkpoints of the live ones and delivers what is due.
+
+    Several processes may share one database: a row's `due_at` is its lease.
+    """
+
+    def __init__(self, store: OutboxStore, sessions: SessionClient) -> None:
+        self._store, self._sessions = store, sessions
+        self._live: set[Draft] = set()
+        self._writing = asyncio.Lock()  # a checkpoint must not land after the final answer
+        self._wake = asyncio.Event()
+
+    def open(self, turn: Turn) -> Draft:
+        draft = Draft(turn)
+        self._live.add(draft)
+        return draft
+
+    async def finish(self, draft: Draft) -> None:
+        """Store the final answer, now or, when that is not possible now, later."""
+        self._live.discard(draft)
+        if draft.kept:  # first here, so that a crash now delivers the end and not a checkpoint
+            async with self._writing:
+                await self._store.write(new=(), changed=[draft.parcel(due_at=_now() + _LEASE)])
+        try:
+            async with asyncio.timeout(_FINISH_TIMEOUT):
+                await self._finish(draft.turn, draft.text, draft.docs, draft.state)
+        except (ServiceError, TimeoutError) as error:
+            _log.warning("turn %s will be stored later: %s", draft.turn.id, error)
+            parcels = [draft.parcel(due_at=_now())]
+            await self._store.write(
+                new=() if draft.kept else parcels, changed=parcels if draft.kept else ()
+            )
+            self._wake.set()
+        else:
+            if draft.kept:
+                await self._store.remove(draft.id)
+
+    async def run(self) -> None:
+        """Checkpoints and deliveries, until cancelled."""
+        while True:
+            try:
+                await self.checkpoint()
+                await self.deliver()
+            except Exception:  # noqa: BLE001 - a background worker's loop outlives any failure
+                _log.exception("the outbox failed; it goes on")
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(_CHECKPOINT_EVERY):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def checkpoint(self) -> None:
+        """Keep what the streams that last longer have produced so far."""
+        async with self._writing:
+            begun_before = time.monotonic() - _CHECKPOINT_EVERY
+            drafts = [draft for draft in self._live if draft.begun_at <= begun_before]
+            if not drafts:
+                return
+            due_at = _now() + _LEASE
+            new = [draft.parcel(due_at=due_at) for draft in drafts if not draft.kept]
+            changed = [draft.parcel(due_at=due_at) for draft in drafts if draft.kept]
+            for draft in drafts:
+                draft.kept = True
+            await self._store.write(new=new, changed=changed)
+
+    async def deliver(self) -> None:
+        """Hand over everything that is due."""
+        while parcels := await self._store.claim(
+            now=_now(), until=_now() + _LEASE * 3, limit=_BATCH
+        ):
+            for parcel in parcels:
+                await self._hand_over(parcel)
+
+    async def _hand_over(self, parcel: Parcel) -> None:
+        turn = Turn(parcel.turn_id, parcel.capability)
+        try:
+            await self._finish(turn, parcel.response, json.loads(parcel.docs), parcel.state)
+        except ServiceError as error:
+            back_off = min(_LONGEST_BACK_OFF, 2.0 ** min(parcel.attempts, 6))
+            _log.warning("turn %s waits %.0f s more: %s", turn.id, back_off, error)
+            await self._store.postpone(parcel.id, until=_now() + back_off)
+        else:
+            await self._store.remove(parcel.id)
+
+    async def _finish(self, turn: Turn, response: str, docs: list[str], state: str) -> None:
+        """Raises ServiceError when a later try may succeed."""
+        try:
+            await self._sessions.finish(turn, response=response, docs=docs, state=state)
+        except ServiceError as error:
+            if error.status >= 500:
+                raise
+            _log.warning("turn %s takes no answer any more: %s", turn.id, error)
+
+
+def _now() -> float:
+    return time.time()  # of the clock on the wall: processes share it

@@ -1,0 +1,108 @@
+"""What crosses the wire: bodies of the chat and model routes, and the envelope."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Half a character, which browsers can send, would be refused; it becomes a mark."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+Text = Annotated[str, BeforeValidator(_without_surrogates)]
+
+
+class HistoryItem(BaseModel):
+    role: str
+    content: Text
+
+
+class ChatRequest(BaseModel):
+    """Body of /chat/chat; null is the same as absent, unknown keys are ignored."""
+
+    query: Text = Field(min_length=1, max_length=100_000)
+    session_id: str | None = Field(None, min_length=32, max_length=32)
+    chat_history_id: str | None = Field(None, max_length=32)
+    history: list[HistoryItem] | None = None
+    stream: bool = False
+    model_name: str = ""
+    temperature: float = Field(0.7, ge=0, le=1)
+    max_tokens: int | None = None
+    prompt_name: str = "default"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        return {key: value for key, value in body.items() if value is not None}
+
+
+class KnowledgeBaseChatRequest(ChatRequest):
+    """Body of /chat/knowledge_base_chat."""
+
+    knowledge_base_name: Text
+    top_k: int = Field(3, ge=0, le=100)
+    score_threshold: float = Field(1, ge=0, le=2)
+
+
+class ModelConfigRequest(BaseModel):
+    model_name: str
+    placeholder: str | None = Field(description="Needed by the old contract, without effect")
+
+
+class RunningModelsRequest(BaseModel):
+    controller_address: str | None = None
+    placeholder: str | None = None
+
+
+class PromptRequest(BaseModel):
+    type: Literal["llm_chat", "knowledge_base_chat", "search_engine_chat", "agent_chat"] = (
+        "llm_chat"
+    )
+    name: str = "default"
+
+
+class ModelConfig(BaseModel):
+    """A model as everybody may see it: no key, no secret, no address."""
+
+    provider: str
+    version: str
+    online_api: bool
+    configured: bool
+    default: bool
+
+
+class ModelConfigs(BaseModel):
+    code: int = 200
+    msg: str = "success"
+    data: dict[str, ModelConfig]
+
+
+class OneModelConfig(BaseModel):
+    code: int = 200
+    msg: str = "success"
+    data: ModelConfig
+
+
+class ServerConfigs(BaseModel):
+    """The values that the old server's pages read."""
+
+    controller_address: str | None = None
+    openai_api_address: str | None = None
+    api_address: str
+    LLM_MODELS: list[str]
+    TEMPERATURE: float = 0.7
+    MAX_TOKENS: int | None = None
+    HISTORY_LEN: int = 10
+    CHUNK_SIZE: int = 250
+    OVERLAP_SIZE: int = 50
+    VECTOR_SEARCH_TOP_K: int = 3
+    SCORE_THRESHOLD: float = 1
+    SEARCH_ENGINE_TOP_K: int = 3
+    DEFAULT_SEARCH_ENGINE: str = "duckduckgo"
+    DEFAULT_VS_TYPE: str = "faiss"
+    PROMPT_TEMPLATES: dict[str, dict[str, str]]

@@ -1,0 +1,160 @@
+"""Settings of chat_service: the models, where the other services are, and how long to wait."""
+
+from typing import ClassVar
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from servicekit.database import sqlite_url
+from servicekit.settings import ServiceSettings
+
+VENDOR_NAMES = (
+    "openai-api",
+    "zhipu-api",
+    "qwen-api",
+    "qianfan-api",
+    "xinghuo-api",
+    "deepseek-api",
+    "moonshot-api",
+    "ollama",
+    "custom-api",
+    "local",
+    "offline",
+)
+_NO_KEY = SecretStr("")
+
+
+def _key(vendor: str) -> SecretStr:
+    value: SecretStr = Field(_NO_KEY, description=f"API key of {vendor}. {vendor} 的密钥。")
+    return value
+
+
+def _url(vendor: str) -> str:
+    value: str = Field(
+        "", description=f"Base URL of {vendor}; empty = its preset. {vendor} 的接口地址。"
+    )
+    return value
+
+
+def _model(vendor: str) -> str:
+    value: str = Field(
+        "", description=f"Model of {vendor}; empty = its preset. {vendor} 的模型名。"
+    )
+    return value
+
+
+class ChatSettings(ServiceSettings):
+    """Keys of [model_setting] and [chat]; every vendor has API_KEY, BASE_URL and MODEL."""
+
+    owned_sections: ClassVar[tuple[str, ...]] = ("model_setting", "chat")
+    elsewhere: ClassVar[frozenset[str]] = frozenset(
+        {"embedding_api_api_key", "embedding_api_base_url", "embedding_api_model"}
+    )
+    retired: ClassVar[dict[str, str]] = {
+        "model_root_path": "MODEL_ROOT_PATH has no effect now: models are reached over HTTP. "
+        "MODEL_ROOT_PATH 已不再使用。",
+        "embedding_model": "EMBEDDING_MODEL has no effect now: see EMBEDDING-API.MODEL. "
+        "EMBEDDING_MODEL 已不再使用，请改用 EMBEDDING-API.MODEL。",
+        "qianfan_api_secret": "QIANFAN.API_SECRET has no effect now: the API key is enough. "
+        "QIANFAN.API_SECRET 已不再使用，只需 API_KEY。",
+    }
+
+    enable_llm_model: str = Field(
+        "",
+        description="Default model by vendor name; empty = the first vendor with a key, else "
+        "offline. 默认模型；留空则用第一个配置了密钥的厂商，否则为离线模式。",
+    )
+    openai_api_api_key: SecretStr = _key("openai-api")
+    openai_api_base_url: str = _url("openai-api")
+    openai_api_model: str = _model("openai-api")
+    zhipu_api_api_key: SecretStr = _key("zhipu-api")
+    zhipu_api_base_url: str = _url("zhipu-api")
+    zhipu_api_model: str = _model("zhipu-api")
+    qwen_api_api_key: SecretStr = _key("qwen-api")
+    qwen_api_base_url: str = _url("qwen-api")
+    qwen_api_model: str = _model("qwen-api")
+    qianfan_api_api_key: SecretStr = _key("qianfan-api")
+    qianfan_api_key: SecretStr = Field(
+        _NO_KEY, description="Old name of QIANFAN-API.API_KEY. QIANFAN-API.API_KEY 的旧名称。"
+    )
+    qianfan_api_base_url: str = _url("qianfan-api")
+    qianfan_api_model: str = _model("qianfan-api")
+    xinghuo_api_api_key: SecretStr = _key("xinghuo-api")
+    xinghuo_api_api_secret: SecretStr = Field(
+        _NO_KEY,
+        description="With it the bearer is API_KEY:API_SECRET. "
+        "讯飞星火的 APISecret，填写后以 API_KEY:API_SECRET 鉴权。",
+    )
+    xinghuo_api_api_appid: str = Field(
+        "", description="Accepted, not needed any more. 讯飞星火的 APPID，现已无需填写。"
+    )
+    xinghuo_api_base_url: str = _url("xinghuo-api")
+    xinghuo_api_model: str = _model("xinghuo-api")
+    deepseek_api_api_key: SecretStr = _key("deepseek-api")
+    deepseek_api_base_url: str = _url("deepseek-api")
+    deepseek_api_model: str = _model("deepseek-api")
+    moonshot_api_api_key: SecretStr = _key("moonshot-api")
+    moonshot_api_base_url: str = _url("moonshot-api")
+    moonshot_api_model: str = _model("moonshot-api")
+    ollama_api_key: SecretStr = _key("ollama")
+    ollama_base_url: str = _url("ollama")
+    ollama_model: str = _model("ollama")
+    custom_api_api_key: SecretStr = _key("custom-api")
+    custom_api_base_url: str = _url("custom-api")
+    custom_api_model: str = _model("custom-api")
+    local_api_key: SecretStr = _key("local")
+    local_base_url: str = _url("local")
+    local_model: str = _model("local")
+
+    chat_host: str = Field("127.0.0.1", description="Address to listen on. 监听地址。")
+    chat_port: int = Field(7863, description="Port to listen on. 监听端口。")
+    chat_database_url: str = Field(
+        "", description="SQLAlchemy URL; empty = data/chat/chat.db. 数据库地址，留空为 SQLite。"
+    )
+    session_url: str = Field("", description="session_service's URL. session_service 的地址。")
+    session_port: int = 7865
+    kb_url: str = Field("", description="kb_service's URL. kb_service 的地址。")
+    kb_port: int = 7864
+    server_address: str = "http://127.0.0.1:7861"
+    context_tokens: int = Field(
+        6000,
+        ge=500,
+        description="Most tokens (estimated) of a prompt with its history; older turns are left "
+        "out. 提示词与历史的最大估算 token 数，超出时丢弃较早的对话。",
+    )
+    llm_connect_timeout: float = Field(
+        5, gt=0, description="Seconds to connect to a model. 连接模型的秒数上限。"
+    )
+    llm_first_token_timeout: float = Field(
+        60, gt=0, description="Seconds until the first token. 首个 token 的秒数上限。"
+    )
+    llm_token_timeout: float = Field(
+        30, gt=0, description="Seconds between tokens. 相邻 token 之间的秒数上限。"
+    )
+    llm_total_timeout: float = Field(
+        300, gt=0, description="Seconds for a whole answer. 整个回答的秒数上限。"
+    )
+
+    @field_validator("enable_llm_model")
+    @classmethod
+    def _known_vendor(cls, name: str) -> str:
+        if name and name not in VENDOR_NAMES:
+            raise ValueError(f"{name} is none of 不是以下之一: {', '.join(VENDOR_NAMES)}")
+        return name
+
+    @model_validator(mode="after")
+    def _custom_needs_its_address(self) -> "ChatSettings":
+        if self.enable_llm_model == "custom-api" and not self.custom_api_base_url:
+            raise ValueError("CUSTOM-API.BASE_URL is needed for custom-api. 缺少接口地址。")
+        return self
+
+    @property
+    def database_url(self) -> str:
+        return self.chat_database_url or sqlite_url(self.chat2llm_data / "chat" / "chat.db")
+
+    @property
+    def session_service(self) -> str:
+        return self.session_url or f"http://127.0.0.1:{self.session_port}"
+
+    @property
+    def kb_service(self) -> str:
+        return self.kb_url or f"http://127.0.0.1:{self.kb_port}"

@@ -1,0 +1,85 @@
+"""Statements on chat.db."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from chat_service.models import OutboxRow
+from servicekit.database import Database
+
+_TABLE = OutboxRow.__table__  # type: ignore[attr-defined]  # sqlmodel does not declare it
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An answer on its way; `docs` is JSON."""
+
+    id: str
+    turn_id: str
+    capability: str
+    response: str
+    docs: str
+    state: str
+    attempts: int
+    due_at: float
+
+
+class OutboxStore:
+    """Keeps parcels until they are delivered; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, *, new: Sequence[Parcel], changed: Sequence[Parcel]) -> None:
+        async with self._database.transaction() as session:
+            if new:
+                await session.execute(insert(_TABLE), [asdict(parcel) for parcel in new])
+            if changed:
+                columns = ("response", "docs", "state", "due_at")
+                statement = (
+                    update(_TABLE)
+                    .where(_TABLE.c.id == bindparam("parcel"))
+                    .values({column: bindparam(column) for column in columns})
+                )
+                await session.execute(statement, [_changes(parcel) for parcel in changed])
+
+    async def claim(self, *, now: float, until: float, limit: int) -> list[Parcel]:
+        """Parcels that are due, now this process's alone until that time."""
+        async with self._database.reading() as reader:
+            query = select(_TABLE).where(_TABLE.c.due_at <= now).order_by(_TABLE.c.due_at)
+            found = (await reader.execute(query.limit(limit))).mappings().all()
+        if not found:
+            return []
+        claimed = []
+        async with self._database.transaction() as session:
+            for row in found:
+                result = await session.execute(
+                    update(_TABLE)
+                    .where(_TABLE.c.id == row["id"], _TABLE.c.due_at == row["due_at"])
+                    .values(due_at=until, attempts=row["attempts"] + 1)
+                )
+                if result.rowcount:  # type: ignore[attr-defined]  # a CursorResult, see update()
+                    claimed.append(Parcel(**row))
+        return claimed
+
+    async def postpone(self, parcel_id: str, *, until: float) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(_TABLE).where(_TABLE.c.id == parcel_id).values(due_at=until)
+            )
+
+    async def remove(self, parcel_id: str) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(delete(_TABLE).where(_TABLE.c.id == parcel_id))
+
+
+def _changes(parcel: Parcel) -> dict[str, Any]:
+    return {
+        "parcel": parcel.id,
+        "response": parcel.response,
+        "docs": parcel.docs,
+        "state": parcel.state,
+        "due_at": parcel.due_at,
+    }

@@ -1,0 +1,116 @@
+"""The stream formats of the old wire: bare JSON objects, whole objects in every write.
+
+The published client parses every network read alone and splits merged objects at `}{`, so that pair
+never occurs inside a string, and objects stay small enough to arrive in one piece.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+NO_DOCS = "<span style='color:red'>未找到相关文档,该回答为大模型自身能力解答！</span>"
+_DOCS_BYTES = 8 * 1024 - 1
+_WRITE_BYTES = 4 * 1024
+_PIECE_CHARS = 1000  # at most six bytes each once escaped
+_ELLIPSIS = "…"
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One retrieved passage as the document list shows it."""
+
+    knowledge_base: str
+    file_name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one mode writes: its key, and what follows the text in every object."""
+
+    key: bytes
+    tail: bytes
+    with_docs: bool
+
+    @classmethod
+    def llm(cls, turn_id: str) -> "Format":
+        return cls(b"text", b', "chat_history_id": ' + dump(turn_id) + b"}", with_docs=False)
+
+    @classmethod
+    def knowledge_base(cls) -> "Format":
+        return cls(b"answer", b"}", with_docs=True)
+
+    @property
+    def keep_alive(self) -> bytes:
+        """Clients drop an empty text, and every proxy sees that the stream lives."""
+        return b'{"%s": ""}' % self.key
+
+    def text(self, tokens: Iterable[str]) -> Iterator[bytes]:
+        """Writes for tokens that are ready together: whole objects, merged up to a few KiB."""
+        write = b""
+        for token in tokens:
+            for start in range(0, len(token), _PIECE_CHARS):
+                piece = b'{"%s": %s%s' % (
+                    self.key,
+                    dump(token[start : start + _PIECE_CHARS]),
+                    self.tail,
+                )
+                if write and len(write) + len(piece) > _WRITE_BYTES:
+                    yield write
+                    write = b""
+                write += piece
+        if write:
+            yield write
+
+    def whole(self, text: str, docs: Sequence[str]) -> bytes:
+        """The one object of `stream=false`."""
+        tail = b', "docs": ' + dump(list(docs)) + b"}" if self.with_docs else self.tail
+        return b'{"%s": %s%s' % (self.key, dump(text), tail)
+
+
+def docs_chunk(citations: Sequence[Citation]) -> bytes:
+    """The last object of a knowledge base stream, passages trimmed so that it stays small."""
+    chunk = _docs(document_list(citations))
+    if len(chunk) <= _DOCS_BYTES:
+        return chunk
+    fits, too_long = -1, max(len(citation.content) for citation in citations)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(_docs(document_list(citations, passage=middle))) <= _DOCS_BYTES:
+            fits = middle
+        else:
+            too_long = middle
+    docs = document_list(citations, passage=max(fits, 0))
+    while len(_docs(docs)) > _DOCS_BYTES:  # file names alone can be too long together
+        docs = [*docs[:-2], _ELLIPSIS]
+    return _docs(docs)
+
+
+def document_list(citations: Sequence[Citation], *, passage: int | None = None) -> list[str]:
+    """The lines that name and quote the sources; `passage` is the longest quotation."""
+    if not citations:
+        return [NO_DOCS]
+    return [_line(n, citation, passage) for n, citation in enumerate(citations, 1)]
+
+
+def dump(value: Any) -> bytes:
+    """JSON as Python writes it by default, but with non-ASCII raw and never with `}{`."""
+    return _ENCODE(value).replace("}{", "}\\u007b").encode("utf-8", "replace")
+
+
+def _docs(docs: list[str]) -> bytes:
+    return b'{"docs": ' + dump(docs) + b"}"
+
+
+def _line(number: int, citation: Citation, passage: int | None) -> str:
+    content = citation.content
+    if passage is not None and len(content) > passage:
+        content = content[:passage] + _ELLIPSIS
+    query = urlencode(
+        {"knowledge_base_name": citation.knowledge_base, "file_name": citation.file_name}
+    )
+    link = f"/api/knowledge_base/download_doc?{query}"
+    return f"出处 [{number}] [{citation.file_name}]({link}) \n\n{content}\n\n"

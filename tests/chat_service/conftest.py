@@ -1,0 +1,161 @@
+"""chat_service on a real socket, between stand-ins for its neighbours."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from chat_service.app import create_app
+from chat_service.settings import ChatSettings
+from servicekit.identity import CALLER_HEADER, Caller, sign_caller
+from tests.chat_service.standins import KbStandIn, SessionStandIn
+from tests.fakes.vendor import VendorServer
+
+SIGNING_KEY = Ed25519PrivateKey.generate()
+SESSION_ID = "5" * 32
+
+
+def caller_header(*scopes: str) -> dict[str, str]:
+    caller = Caller("7", "u1", "Ann", scopes or ("chat", "kb:read"))
+    return {CALLER_HEADER: sign_caller(caller, SIGNING_KEY, expires_at=time.time() + 300)}
+
+
+def write_public_key(data: Path) -> None:
+    (data / "keys").mkdir(parents=True, exist_ok=True)
+    public = SIGNING_KEY.public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (data / "keys" / "caller.pub").write_bytes(pem)
+
+
+class Chat:
+    """A client of one running chat_service."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
+        return await self.client.post(path, json=body, **options)
+
+    async def ask(self, query: str = "你好", **body: Any) -> list[dict[str, Any]]:
+        """Objects of a streamed answer, checked write by write as the published client does."""
+        kb = "knowledge_base_name" in body
+        path = "/chat/knowledge_base_chat" if kb else "/chat/chat"
+        asked = {"query": query, "session_id": SESSION_ID, "stream": True} | body
+        objects: list[dict[str, Any]] = []
+        async with self.client.stream("POST", path, json=asked) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+            async for read in answer.aiter_raw():
+                objects += parse_read(read)
+        return objects
+
+    async def said(self, query: str = "你好", **body: Any) -> str:
+        """The text of a streamed answer."""
+        return "".join(o.get("text", o.get("answer", "")) for o in await self.ask(query, **body))
+
+
+def parse_read(read: bytes) -> list[dict[str, Any]]:
+    """What the published client makes of one network read."""
+    text = read.decode()
+    objects: list[dict[str, Any]] = json.loads("[" + text.replace("}{", "},{") + "]")
+    return objects
+
+
+async def until(reached: Callable[[], bool], within: float = 20) -> None:
+    """Wait for a state that other tasks bring about."""
+    async with asyncio.timeout(within):
+        while not reached():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def sessions() -> AsyncIterator[SessionStandIn]:
+    async with SessionStandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+async def kb() -> AsyncIterator[KbStandIn]:
+    async with KbStandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[VendorServer]:
+    async with VendorServer() as server:
+        yield server
+
+
+StartChat = Callable[..., Awaitable[Chat]]
+
+
+@pytest.fixture
+async def start_chat(
+    tmp_path: Path, sessions: SessionStandIn, kb: KbStandIn
+) -> AsyncIterator[StartChat]:
+    """Starts chat_service with these settings, by default offline."""
+    write_public_key(tmp_path)
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Chat:
+            url = await stack.enter_async_context(
+                _Running(
+                    ChatSettings(
+                        **{
+                            "chat2llm_data": tmp_path,
+                            "session_url": sessions.url,
+                            "kb_url": kb.url,
+                            "log_level": "WARNING",
+                        }
+                        | settings
+                    )
+                )
+            )
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, headers=caller_header(), timeout=30)
+            )
+            return Chat(client)
+
+        yield start
+
+
+@pytest.fixture
+async def chat(start_chat: StartChat, vendor: VendorServer) -> Chat:
+    """chat_service whose default model is the scripted vendor."""
+    return await start_chat(
+        custom_api_base_url=vendor.base_url,
+        custom_api_api_key="k-very-secret-key",
+        llm_first_token_timeout=2,
+        llm_token_timeout=1,
+    )
+
+
+class _Running:
+    """A service under uvicorn in this loop, on a free port."""
+
+    def __init__(self, settings: ChatSettings) -> None:
+        config = uvicorn.Config(
+            create_app(settings), port=0, log_config=None, access_log=False, ws="none"
+        )
+        self._server = uvicorn.Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> str:
+        self._task = asyncio.create_task(self._server.serve())
+        await until(lambda: self._server.started or bool(self._task and self._task.done()))
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task
+        self._server.should_exit = True
+        await self._task
