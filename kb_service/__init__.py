@@ -1,0 +1,1 @@
+"""Knowledge bases: files in, passages out."""
