@@ -1,0 +1,31 @@
+"""Words that say nothing about what is asked: reviewed by hand, kept short.
+
+A word belongs here when a question means the same without it. Negations, numbers and quantities
+do not: they change what is asked.
+"""
+
+# Too frequent as single characters to tell passages apart; whole words keep them.
+STOP_CHARACTERS = frozenset(
+    "的了着过吗呢吧啊呀嘛么之其也就都而且与和及或在是有为以于对从被把让给这那哪个们"
+)
+
+# A question's own words, which its answer does not repeat.
+_CHINESE = """
+你好 您好 大家好 嗨 哈喽 喂 早上好 上午好 中午好 下午好 晚上好 早安 晚安 在吗 在不在 谢谢 谢谢您 谢谢你 多谢
+感谢 非常感谢 辛苦 辛苦了 麻烦 麻烦您 劳驾 再见 拜拜 好的 嗯 哦 哈哈 请 请问 请教 敬请 一下 帮 帮忙 帮我 告诉 告诉我
+知道 想知道 想问 问一下 说说 说一下 讲讲 介绍一下
+什么 啥 什么样 怎么 怎样 怎么样 怎么办 咋 咋办 咋样 如何 为什么 为何 为啥 哪 哪个 哪些 哪里 哪儿 哪种 哪一个 谁 几 几个 多少 多久 多长
+多大 何时 何地 何处 何种 什么时候 什么意思 意思 是不是 有没有 能不能 可不可以 要不要 会不会 可否 能否 是否 吗 呢 吧 啊 呀 嘛 么
+的 地 得 了 着 过 之 所 者 是 就是 在 有 没 和 与 及 或 或者 以及 也 都 就 还 还是 又 再 才 很 太 非常 挺 真 这 那 这个 那个
+这些 那些 这样 那样 这里 那里 这么 那么 我 你 您 他 她 它 我们 你们 他们 她们 它们 咱们 咱 自己 把 被 给 让 对 对于 关于 从 到
+向 往 由 以 为 为了 因为 由于 所以 因此 如果 要是 但 但是 而 而且 并 并且 虽然 不过 则 于 其 其中 个 一个 些 一些 点 一点 呗 啦 哎 唉
+可以 能 能够 会 要 想 应 应该 应当 需要 得到 有关 相关
+"""
+_ENGLISH = """
+hello hi hey good morning afternoon evening thanks thank you please ok okay bye
+what which who whom whose when where why how many much do does did is are was were be been being am
+can could should would will may might must shall have has had tell know want me my mine i we us our
+your he she it its they them their his her this that these those there here
+a an the of to in on at for by with from about as and or if so than then but
+"""
+STOP_WORDS = frozenset((_CHINESE + _ENGLISH).split())

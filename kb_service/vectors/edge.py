@@ -1,0 +1,189 @@
+"""The Qdrant engine inside this process, on a folder that one process owns."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import qdrant_edge as engine
+
+from kb_service.vectors import (
+    DENSE,
+    KB_ID,
+    RRF_K,
+    SPARSE,
+    UPSERT_BATCH,
+    VERSION,
+    CollectionMismatch,
+    Hit,
+    Point,
+    SparseVector,
+    StoreInUse,
+)
+
+# The write-ahead log keeps every update from the moment that it returns; a flush only shortens
+# what the next start replays. It blocks the process for about 15 ms on as many points.
+_FLUSH_AFTER = 1000
+
+
+class EdgeIndex:
+    """VectorIndex on the embedded engine.
+
+    Every call holds the GIL, so calls are short and run on the event loop itself; `optimize` would
+    hold it for minutes and is never called.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open_shard: engine.EdgeShard | None = None
+        self._dense_size: int | None = None
+        self._unflushed = 0
+
+    async def ensure(self, dense_size: int | None) -> None:
+        if self._open_shard is not None:
+            if dense_size != self._dense_size:
+                raise CollectionMismatch(f"{self._folder} is open with size {self._dense_size}")
+            return
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._open_shard = shard = _load(self._folder, dense_size)
+        self._dense_size = dense_size
+        shard.update(
+            engine.UpdateOperation.create_field_index(
+                KB_ID, engine.KeywordIndexParams(is_tenant=True)
+            )
+        )
+        shard.update(
+            engine.UpdateOperation.create_field_index(VERSION, engine.PayloadSchemaType.Keyword)
+        )
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        for start in range(0, len(points), UPSERT_BATCH):
+            batch = [_stored(point) for point in points[start : start + UPSERT_BATCH]]
+            self._shard.update(engine.UpdateOperation.upsert_points(batch))
+            self._unflushed += len(batch)
+            if self._unflushed >= _FLUSH_AFTER:
+                self._shard.flush()
+                self._unflushed = 0
+            await asyncio.sleep(0)
+
+    async def delete(self, kb_id: int, version: str | None = None) -> None:
+        self._shard.update(engine.UpdateOperation.delete_points_by_filter(_of(kb_id, version)))
+
+    async def query(
+        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
+    ) -> list[Hit]:
+        if dense is None:
+            request = _lexical(kb_id, sparse, limit)
+        else:
+            request = _hybrid(kb_id, sparse, dense, limit)
+        found = self._shard.query(request)
+        similarities = {} if dense is None else self._similarities(dense, found)
+        return [_hit(point, similarities.get(point.id)) for point in found]
+
+    async def count(self, kb_id: int, version: str | None = None) -> int:
+        return self._shard.count(engine.CountRequest(filter=_of(kb_id, version)))
+
+    async def close(self) -> None:
+        if self._open_shard is not None:
+            self._open_shard.close()
+            self._open_shard = None
+
+    @property
+    def _shard(self) -> engine.EdgeShard:
+        if self._open_shard is None:
+            raise RuntimeError("ensure() comes first")
+        return self._open_shard
+
+    def _similarities(
+        self, dense: list[float], found: list[engine.ScoredPoint]
+    ) -> dict[engine.PointId, float]:
+        only_found = engine.Filter(must=[engine.HasIdCondition({point.id for point in found})])
+        request = engine.QueryRequest(
+            limit=max(len(found), 1),
+            query=engine.Query.Nearest(dense, using=DENSE),
+            filter=only_found,
+        )
+        return {point.id: point.score for point in self._shard.query(request)}
+
+
+def _load(folder: Path, dense_size: int | None) -> engine.EdgeShard:
+    try:
+        return engine.EdgeShard.load(str(folder), _config(dense_size))
+    except Exception as error:
+        if "WouldBlock" in str(error):  # its lock on the write-ahead log
+            raise StoreInUse(
+                f"Another process has {folder} open; stop it first. 向量库正被另一个进程使用。"
+            ) from error
+        if "incompatible" in str(error):
+            raise CollectionMismatch(f"{folder} was made for other vectors: {error}") from error
+        raise
+
+
+def _config(dense_size: int | None) -> engine.EdgeConfig:
+    sparse = {SPARSE: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)}
+    if dense_size is None:
+        return engine.EdgeConfig(sparse_vectors=sparse)
+    dense = {DENSE: engine.EdgeVectorParams(dense_size, engine.Distance.Cosine)}
+    return engine.EdgeConfig(vectors=dense, sparse_vectors=sparse)
+
+
+def _stored(point: Point) -> engine.Point:
+    vectors: dict[str, engine.NamedVector] = {
+        SPARSE: engine.SparseVector(point.sparse.indices, point.sparse.values)
+    }
+    if point.dense is not None:
+        vectors[DENSE] = point.dense
+    own = {KB_ID: str(point.kb_id), VERSION: point.version}
+    return engine.Point(point.id, vectors, point.payload | own)
+
+
+def _hit(point: engine.ScoredPoint, similarity: float | None) -> Hit:
+    payload = point.payload or {}
+    payload.pop(KB_ID)
+    return Hit(str(point.id), payload.pop(VERSION), payload, similarity)
+
+
+def _lexical(kb_id: int, sparse: SparseVector, limit: int) -> engine.QueryRequest:
+    return engine.QueryRequest(
+        limit=limit,
+        query=_nearest(sparse),
+        filter=_of(kb_id),
+        params=_idf_of(kb_id),
+        with_payload=True,
+    )
+
+
+def _hybrid(
+    kb_id: int, sparse: SparseVector, dense: list[float], limit: int
+) -> engine.QueryRequest:
+    own = _of(kb_id)
+    by_words = engine.Prefetch(
+        limit=limit, query=_nearest(sparse), filter=own, params=_idf_of(kb_id)
+    )
+    by_meaning = engine.Prefetch(
+        limit=limit, query=engine.Query.Nearest(dense, using=DENSE), filter=own
+    )
+    return engine.QueryRequest(
+        limit=limit,
+        prefetches=[by_words, by_meaning],
+        query=engine.Fusion.Rrf(k=RRF_K),
+        with_payload=True,
+    )
+
+
+def _of(kb_id: int, version: str | None = None) -> engine.Filter:
+    wanted = {KB_ID: str(kb_id)} if version is None else {KB_ID: str(kb_id), VERSION: version}
+    return engine.Filter(
+        must=[
+            engine.FieldCondition(key, match=engine.MatchValue(value))
+            for key, value in wanted.items()
+        ]
+    )
+
+
+def _idf_of(kb_id: int) -> engine.SearchParams:
+    return engine.SearchParams(idf=engine.IdfParams(corpus=_of(kb_id)))
+
+
+def _nearest(sparse: SparseVector) -> engine.Query:
+    vector = engine.SparseVector(sparse.indices, sparse.values)
+    return engine.Query.Nearest(vector, using=SPARSE)
