@@ -1,0 +1,68 @@
+"""A service's real app on a real socket, in this process, with signed callers."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from starlette.types import ASGIApp
+
+from servicekit.identity import CALLER_HEADER, Caller, sign_caller
+
+
+class Issuer:
+    """Signs callers as auth_service does; services that trust it find its key in their data."""
+
+    def __init__(self) -> None:
+        self._key = Ed25519PrivateKey.generate()
+
+    def trusted_by(self, data: Path) -> Path:
+        """The data folder, with this issuer's public key in it."""
+        (data / "keys").mkdir(parents=True, exist_ok=True)
+        pem = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (data / "keys" / "caller.pub").write_bytes(pem)
+        return data
+
+    def headers(
+        self,
+        user_id: str,
+        *,
+        client_id: str = "7",
+        scopes: tuple[str, ...] = ("chat", "kb:read"),
+        lifetime: float = 300,
+    ) -> dict[str, str]:
+        caller = Caller(client_id, user_id, f"name of {user_id}", scopes)
+        return {CALLER_HEADER: sign_caller(caller, self._key, expires_at=time.time() + lifetime)}
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """The URL of the running app."""
+    server = _Server(app)
+    task = asyncio.create_task(server.serve())
+    listening = asyncio.create_task(server.listening.wait())
+    try:
+        await asyncio.wait({task, listening}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        assert server.servers, "the app did not start; its log says why"
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        listening.cancel()
+        server.should_exit = True
+        await task
