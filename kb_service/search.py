@@ -1,11 +1,20 @@
 """Find the passages of a knowledge base that answer a question."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from array import array
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from kb_service.embeddings import Embedder
-from kb_service.vectors import VectorIndex
+from kb_service.scoring import LexicalDistance, dense_distance, idf
+from kb_service.tokens import is_ideographic, query_vector, question_words
+from kb_service.vectors import Hit, SparseVector, VectorIndex
+from servicekit.errors import UpstreamError
+
+_MOST = 4096  # hits asked for, however many of them are of replaced versions
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +28,131 @@ class Passage:
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    chunks: int
+    terms: array[int]
+    counts: array[int]
+
+
+@dataclass(slots=True)
+class _Base:
+    chunks: int = 0
+    frequencies: dict[int, int] = field(default_factory=dict)
+    versions: dict[str, _Version] = field(default_factory=dict)
+
+
 class LiveCatalog:
-    """Per knowledge base: which file versions are live and in how many chunks a term occurs."""
+    """Per knowledge base: which file versions are live and in how many chunks a term occurs.
+
+    Words of several ideographs weigh what their characters weigh, so only characters and words of
+    spaced scripts are kept.
+    """
+
+    def __init__(self) -> None:
+        self._bases: dict[int, _Base] = {}
+        self._numbers: dict[str, int] = {}
 
     def publish(
         self, kb_id: int, version: str, *, term_counts: Mapping[str, int], chunks: int
     ) -> None:
-        raise NotImplementedError
+        base = self._bases.setdefault(kb_id, _Base())
+        if version in base.versions:
+            return
+        kept = {
+            self._numbers.setdefault(term, len(self._numbers)): count
+            for term, count in term_counts.items()
+            if len(term) == 1 or not is_ideographic(term)
+        }
+        for number, count in kept.items():
+            base.frequencies[number] = base.frequencies.get(number, 0) + count
+        base.versions[version] = _Version(chunks, array("I", kept), array("I", kept.values()))
+        base.chunks += chunks
 
     def withdraw(self, kb_id: int, version: str) -> None:
-        raise NotImplementedError
+        base = self._bases.get(kb_id)
+        gone = base.versions.pop(version, None) if base else None
+        if base is None or gone is None:
+            return
+        base.chunks -= gone.chunks
+        for number, count in zip(gone.terms, gone.counts, strict=True):
+            base.frequencies[number] -= count
+            if not base.frequencies[number]:
+                del base.frequencies[number]
 
     def drop(self, kb_id: int) -> None:
-        raise NotImplementedError
+        self._bases.pop(kb_id, None)
+
+    def live(self, kb_id: int) -> Set[str]:
+        base = self._bases.get(kb_id)
+        return base.versions.keys() if base else frozenset()
+
+    def idf(self, kb_id: int, term: str) -> float:
+        base = self._bases.get(kb_id) or _Base()
+        number = self._numbers.get(term, -1)
+        return idf(base.chunks, base.frequencies.get(number, 0))
 
 
 class Search:
     """Retrieval over the live versions of a knowledge base."""
 
     def __init__(self, index: VectorIndex, catalog: LiveCatalog, embedder: Embedder | None) -> None:
-        raise NotImplementedError
+        self._index, self._catalog, self._embedder = index, catalog, embedder
 
     async def search(
         self, kb_id: int, query: str, *, top_k: int, score_threshold: float
     ) -> list[Passage]:
         """At most `top_k` passages no farther than `score_threshold`, best first."""
-        raise NotImplementedError
+        words = question_words(query)
+        if top_k < 1 or not words or not self._catalog.live(kb_id):
+            return []
+        dense = await self._embed(query)
+        hits = await self._live_hits(kb_id, query_vector(words), dense, top_k)
+        lexical = LexicalDistance(words, lambda term: self._catalog.idf(kb_id, term))
+        passages: list[Passage] = []
+        for hit in hits:
+            score = _score(hit, lexical)
+            if score <= score_threshold:
+                passages.append(_passage(hit, score))
+                if len(passages) == top_k:
+                    break
+        return passages
+
+    async def _embed(self, query: str) -> list[float] | None:
+        if self._embedder is None:
+            return None
+        try:
+            return (await self._embedder.embed([query]))[0]
+        except UpstreamError:
+            logger.warning("searching by words alone, the embedder failed", exc_info=True)
+            return None
+
+    async def _live_hits(
+        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, top_k: int
+    ) -> list[Hit]:
+        limit = min(2 * top_k + 4, _MOST)
+        while True:
+            found = await self._index.query(kb_id, sparse, dense, limit)
+            live = self._catalog.live(kb_id)
+            distinct: dict[str, Hit] = {}
+            for hit in found:
+                if hit.version in live:
+                    distinct.setdefault(hit.payload["content"], hit)
+            if len(distinct) >= top_k or len(found) < limit or limit == _MOST:
+                return list(distinct.values())
+            limit = min(limit * 4, _MOST)
+
+
+def _score(hit: Hit, lexical: LexicalDistance) -> float:
+    by_words = lexical.of(hit.payload["content"])
+    return by_words if hit.similarity is None else min(by_words, dense_distance(hit.similarity))
+
+
+def _passage(hit: Hit, score: float) -> Passage:
+    return Passage(
+        chunk_id=hit.payload["chunk_id"],
+        file_name=hit.payload["file_name"],
+        content=hit.payload["content"],
+        score=score,
+        metadata=hit.payload["metadata"],
+    )

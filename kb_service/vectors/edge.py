@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import qdrant_edge as engine
 
@@ -162,10 +163,11 @@ def _hybrid(
     by_meaning = engine.Prefetch(
         limit=limit, query=engine.Query.Nearest(dense, using=DENSE), filter=own
     )
+    fusion: Any = engine.Fusion.Rrf(k=RRF_K)  # its stub does not say that it is a Fusion
     return engine.QueryRequest(
         limit=limit,
         prefetches=[by_words, by_meaning],
-        query=engine.Fusion.Rrf(k=RRF_K),
+        query=fusion,
         with_payload=True,
     )
 
