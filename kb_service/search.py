@@ -31,8 +31,8 @@ class Passage:
 @dataclass(frozen=True, slots=True)
 class _Version:
     chunks: int
-    terms: array[int]
-    counts: array[int]
+    terms: "array[int]"
+    counts: "array[int]"
 
 
 @dataclass(slots=True)
