@@ -1,0 +1,55 @@
+"""What the handlers need, by name."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+
+from kb_service.context import Context
+from kb_service.entities import ChunkOptions, CustomDoc
+from kb_service.errors import not_customised
+from kb_service.names import shown
+from kb_service.schemas import custom_docs
+from servicekit.errors import Invalid
+from servicekit.identity import Caller, require_scope
+
+
+async def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[Context, Depends(_context)]
+Reader = require_scope("kb:read")
+WriterDep = Annotated[Caller, require_scope("kb:write")]
+
+
+def chunk_options(
+    context: Context, size: int | None, overlap: int | None, zh_title_enhance: bool
+) -> ChunkOptions:
+    """What was asked, else what is configured. Raises Invalid."""
+    default = context.chunking
+    options = ChunkOptions(
+        default.size if size is None else size,
+        default.overlap if overlap is None else overlap,
+        zh_title_enhance,
+    )
+    if options.overlap >= options.size:
+        raise Invalid(
+            "chunk_overlap must be smaller than chunk_size. 分块重叠长度必须小于分块长度。"
+        )
+    return options
+
+
+def given_docs(docs: dict[str, Any]) -> tuple[dict[str, list[CustomDoc]], dict[str, str]]:
+    """Passages that users cut themselves, and for the malformed ones the reason."""
+    good: dict[str, list[CustomDoc]] = {}
+    bad: dict[str, str] = {}
+    for name, value in docs.items():
+        try:
+            good[name] = custom_docs(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            bad[shown(name)] = str(not_customised(shown(name), f"{where} {first['msg']}".strip()))
+    return good, bad

@@ -1,0 +1,27 @@
+"""The old wire's routes about recommended questions."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from kb_service.api.dependencies import ContextDep, Reader, WriterDep
+from kb_service.schemas import Envelope, QuestionItem, Questions, SaveQuestion
+from servicekit.errors import EnvelopeRoute
+
+router = APIRouter(prefix="/recommend", tags=["Recommend"], route_class=EnvelopeRoute)
+
+
+@router.get("/question", summary="获取推荐问题", dependencies=[Reader])
+async def recommend_questions(
+    context: ContextDep,
+    num: int,
+    kb_name: Annotated[str | None, Query(max_length=255)] = None,
+) -> Questions:
+    picked = await context.questions.pick(num, kb_name)
+    return Questions(data=[QuestionItem.of(question) for question in picked])
+
+
+@router.post("/question", summary="新增或修改推荐问题")
+async def save_question(body: SaveQuestion, context: ContextDep, caller: WriterDep) -> Envelope:
+    done = await context.questions.save(caller, body.question_id, body.query, body.kb_name)
+    return Envelope(data=done)

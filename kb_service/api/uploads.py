@@ -1,0 +1,73 @@
+"""Multipart bodies read with limits: files are cut at the cap and never held in memory."""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from starlette.datastructures import FormData, Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from servicekit.errors import EnvelopeRoute
+
+_FILES_MAX = 1_000
+_FIELD_MAX_MB = 32  # the field `docs` holds whole documents
+_REQUEST_MAX_FILES = 20  # a request may carry as much as so many files of the largest size
+
+
+class UploadRoute(EnvelopeRoute):
+    """A route with a multipart body; `app.state.context` knows the largest file."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_upload(request: Request) -> Response:
+            return await handle(_UploadRequest(request.scope, request.receive))
+
+        return handle_upload
+
+
+class _UploadRequest(Request):
+    """Parses its form with our parser; everything else is as usual."""
+
+    async def _get_form(self, **_: Any) -> FormData:
+        if self._form is None:
+            context = self.app.state.context
+            try:
+                async with aclosing(self.stream()) as stream:
+                    parser = _Parser(self.headers, stream, context.upload_max_mb << 20)
+                    self._form = await parser.parse()
+            except (MultiPartException, KeyError) as error:
+                raise HTTPException(400, f"The form cannot be read: {error}") from None
+        return self._form
+
+
+class _Parser(MultiPartParser):
+    """One byte more than the cap is kept of a file, which is how its reader sees the cut."""
+
+    spool_max_size = 64 * 1024
+
+    def __init__(
+        self, headers: Headers, stream: AsyncGenerator[bytes, None], file_max: int
+    ) -> None:
+        super().__init__(headers, stream, max_files=_FILES_MAX, max_part_size=_FIELD_MAX_MB << 20)
+        self._file_max, self._left = file_max, file_max * _REQUEST_MAX_FILES
+        self._taken = 0
+        self._check_length(int(headers.get("Content-Length", "0")))
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        self._taken = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._left -= end - start
+        self._check_length(0)
+        if self._current_part.file is not None:
+            end = min(end, start + self._file_max + 1 - self._taken)
+            self._taken += end - start
+        if end > start:
+            super().on_part_data(data, start, end)
+
+    def _check_length(self, announced: int) -> None:
+        if announced > self._left or self._left < 0:
+            raise HTTPException(413, "The upload is too large. 上传内容过大。")

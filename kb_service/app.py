@@ -1,0 +1,135 @@
+"""kb_service, put together."""
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+from fastapi import FastAPI
+
+from kb_service import sample
+from kb_service.api import documents, internal, knowledge_bases, questions
+from kb_service.content import ContentFolder
+from kb_service.context import Context
+from kb_service.embeddings import Embedder, OpenAIEmbedder
+from kb_service.entities import ChunkOptions
+from kb_service.indexer import Indexer
+from kb_service.ingest import Ingest
+from kb_service.library import Library
+from kb_service.parsers import ParserPool
+from kb_service.questions import Questions
+from kb_service.search import LiveCatalog, Search
+from kb_service.settings import KbSettings
+from kb_service.store import FileStore, KnowledgeBaseStore, QuestionStore, VersionStore
+from kb_service.vectors import open_index
+from servicekit.app import build_app
+from servicekit.database import Database, sqlite_url
+from servicekit.identity import CallerVerifier
+from servicekit.logs import configure_logs
+
+_LEXICAL = "lexical"
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: KbSettings | None = None) -> FastAPI:
+    loaded = settings or KbSettings.load()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logs("kb_service", loaded.log_level)
+        app.state.caller_verifier = CallerVerifier.from_file(loaded.caller_key_file)
+        async with AsyncExitStack() as stack:
+            await _start(app, loaded, stack)
+            yield
+
+    app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
+    for module in (knowledge_bases, documents, questions, internal):
+        app.include_router(module.router)
+    app.include_router(documents.uploads)
+    return app
+
+
+async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> None:
+    # An upload survives a power cut from the moment it is acknowledged: hence FULL.
+    url = settings.kb_database_url or sqlite_url(settings.folder / "kb.db")
+    database = Database(url, package="kb_service", synchronous="FULL")
+    stack.push_async_callback(database.close)
+    await database.upgrade()
+    rows, files = KnowledgeBaseStore(database), FileStore(database)
+    embedder = _embedder(settings)
+    versions = VersionStore(database, collection=_collection(embedder))
+    if embedder:
+        stack.push_async_callback(embedder.close)
+        embedder.size = await versions.embedding_size(embedder.model)
+    index = open_index(
+        url=settings.qdrant_url or None,
+        api_key=settings.qdrant_api_key.get_secret_value() or None,
+        folder=settings.folder / "qdrant",
+        collection=versions.collection,
+    )
+    stack.push_async_callback(index.close)
+    catalog, content = LiveCatalog(), ContentFolder(settings.folder / "content")
+    indexer = Indexer(index=index, catalog=catalog, versions=versions, embedder=embedder)
+    parsers = ParserPool(size=max(1, min(4, (os.cpu_count() or 2) // 2)))
+    stack.push_async_callback(parsers.close)
+    library = Library(
+        knowledge_bases=rows,
+        files=files,
+        content=content,
+        indexer=indexer,
+        embed_model=versions.collection,
+    )
+    ingest = Ingest(
+        files=files,
+        versions=versions,
+        content=content,
+        parsers=parsers,
+        indexer=indexer,
+        upload_max_mb=settings.upload_max_mb,
+    )
+    await indexer.open()
+    await indexer.recover()
+    await library.load()
+    for name in await versions.names_of_other_collections():
+        logger.warning(
+            "knowledge base %s was indexed with another embedding model: its files are found again "
+            "after recreate_vector_store. 向量模型已更换，请重建该知识库的向量库。",
+            name,
+        )
+    app.state.ready_checks = (database.ping, indexer.ping)
+    app.state.context = Context(
+        library=library,
+        ingest=ingest,
+        search=Search(index, catalog, embedder),
+        questions=Questions(QuestionStore(database)),
+        chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
+        upload_max_mb=settings.upload_max_mb,
+    )
+    background = await stack.enter_async_context(anyio.create_task_group())
+    stack.callback(background.cancel_scope.cancel)
+    background.start_soon(parsers.warm)
+    if settings.kb_sample:
+        background.start_soon(sample.create, app.state.context, rows)
+
+
+def _embedder(settings: KbSettings) -> OpenAIEmbedder | None:
+    if not settings.embedding_api_base_url:
+        logger.info("no embedding model is configured: search is lexical. 未配置向量模型。")
+        return None
+    return OpenAIEmbedder(
+        base_url=settings.embedding_api_base_url,
+        api_key=settings.embedding_api_api_key.get_secret_value(),
+        model=settings.embedding_api_model,
+    )
+
+
+def _collection(embedder: Embedder | None) -> str:
+    """Named after the model; the digest keeps apart what the readable part makes equal."""
+    if embedder is None:
+        return _LEXICAL
+    digest = hashlib.sha256(embedder.model.encode()).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9]+", "-", embedder.model)[:40].strip("-") + f"-{digest}"

@@ -1,0 +1,72 @@
+"""The bytes of uploaded files on disk, under ids of ours: no name from outside becomes a path."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+from typing import BinaryIO
+
+from anyio import to_thread
+
+from kb_service.entities import Content
+
+
+class ContentFolder:
+    """`<folder>/<knowledge base id>/<content id>`; all work on the disk is done in threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, kb_id: int, content_id: str) -> Path:
+        return self._folder / str(kb_id) / content_id
+
+    async def save(self, kb_id: int, file: BinaryIO) -> Content:
+        """On disk for good, file and folder, when this returns. Raises OSError."""
+        return await to_thread.run_sync(self._save, kb_id, file)
+
+    async def remove(self, kb_id: int, content_id: str) -> None:
+        path = self.path(kb_id, content_id)
+        await to_thread.run_sync(lambda: path.unlink(missing_ok=True))
+
+    async def remove_all(self, kb_id: int) -> None:
+        folder = self._folder / str(kb_id)
+        await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+    async def sweep(self, known: Collection[str]) -> int:
+        """Removes what no file row points to; to be called before anything is uploaded."""
+        return await to_thread.run_sync(self._sweep, known)
+
+    def _save(self, kb_id: int, file: BinaryIO) -> Content:
+        content_id = uuid.uuid4().hex
+        path = self.path(kb_id, content_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.seek(0)
+            with path.open("xb") as target:
+                shutil.copyfileobj(file, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
+            for folder in (path.parent, self._folder):
+                _sync_folder(folder)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        stat = path.stat()
+        return Content(content_id, stat.st_size, stat.st_mtime)
+
+    def _sweep(self, known: Collection[str]) -> int:
+        orphans = [path for path in self._folder.glob("*/*") if path.name not in known]
+        for path in orphans:
+            path.unlink()
+        return len(orphans)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows has no such thing and does not need it
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,21 @@
+"""What one process of this service holds for as long as it runs."""
+
+from dataclasses import dataclass
+
+from kb_service.entities import ChunkOptions
+from kb_service.ingest import Ingest
+from kb_service.library import Library
+from kb_service.questions import Questions
+from kb_service.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Built in the lifespan, read by the handlers."""
+
+    library: Library
+    ingest: Ingest
+    search: Search
+    questions: Questions
+    chunking: ChunkOptions
+    upload_max_mb: int

@@ -1,0 +1,91 @@
+"""What can go wrong here, in the words that the old wire's users know.
+
+ServiceError (servicekit)
+├── HostileName              403   `Don't attack me`
+├── NoSuchKnowledgeBase      404   also for one that the caller may not write
+├── NameTaken                404   the old wire's code for it
+├── EmptyName                404   the old wire's code for it
+└── NotReadable              500   the file of a download is not there
+
+FileFault is about one file of several: the others go on, and it ends up in `failed_files`.
+"""
+
+from typing import ClassVar
+
+from servicekit.errors import NotFound, Refused, ServiceError
+
+
+class HostileName(Refused):
+    def __init__(self) -> None:
+        super().__init__("Don't attack me")
+
+
+class NoSuchKnowledgeBase(NotFound):
+    def __init__(self, shown: str) -> None:
+        super().__init__(f"未找到知识库 {shown}")
+
+
+class NameTaken(NotFound):
+    def __init__(self, shown: str) -> None:
+        super().__init__(f"已存在同名知识库 {shown}")
+
+
+class EmptyName(NotFound):
+    def __init__(self) -> None:
+        super().__init__("知识库名称不能为空，请重新填写知识库名称")
+
+
+class UnknownVectorStore(ServiceError):
+    status: ClassVar[int] = 500
+
+    def __init__(self, shown: str) -> None:
+        super().__init__(f"创建知识库出错： 未知的向量库类型 {shown}")
+
+
+class NotReadable(ServiceError):
+    def __init__(self, shown: str) -> None:
+        super().__init__(f"{shown} 读取文件失败")
+
+
+class FileFault(Exception):
+    """Why one file was not taken; `str(fault)` is what the user reads."""
+
+
+class LoadFault(Exception):
+    """Why a document could not be read; the text goes into the sentence of a FileFault."""
+
+
+class Superseded(Exception):
+    """The file was replaced or removed while it was being indexed."""
+
+
+def already_there(shown: str) -> FileFault:
+    return FileFault(f"文件 {shown} 已存在。")
+
+
+def not_found(shown: str) -> FileFault:
+    return FileFault(f"未找到文件 {shown}")
+
+
+def not_saved(shown: str, why: object) -> FileFault:
+    return FileFault(f"{shown} 文件上传失败，报错信息为: {why}")
+
+
+def not_supported(shown: str, extension: str) -> FileFault:
+    return FileFault(f"加载文档 {shown} 时出错：暂未支持的文件格式 {extension}")
+
+
+def not_loaded(kb_name: str, shown: str, why: object) -> FileFault:
+    return FileFault(f"从文件 {kb_name}/{shown} 加载文档时出错：{why}")
+
+
+def not_customised(shown: str, why: object) -> FileFault:
+    return FileFault(f"为 {shown} 添加自定义docs时出错：{why}")
+
+
+def nothing_to_load(shown: str) -> FileFault:
+    return FileFault(f"加载文档 {shown} 时出错：未找到文件 {shown}")
+
+
+def changed_meanwhile(shown: str) -> FileFault:
+    return FileFault(f"文件 {shown} 在处理期间被修改或删除。It was changed meanwhile.")

@@ -1,0 +1,108 @@
+"""The tables of kb.db."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, LargeBinary, Text
+from sqlmodel import Field, SQLModel
+
+BUILDING, LIVE, RETIRED = "building", "live", "retired"
+
+
+def now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class KnowledgeBaseRow(SQLModel, table=True):
+    __tablename__ = "knowledge_base"
+    # Ids are never given again: points of a removed one may still be in the index.
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_name: str = Field(max_length=255, unique=True)
+    kb_zh_name: str = Field(max_length=255)
+    kb_info: str = Field(sa_column=Column(Text, nullable=False))
+    vs_type: str = Field(max_length=50)
+    embed_model: str = Field(max_length=255)
+    owner_client: str = Field(max_length=64)
+    create_time: datetime = Field(default_factory=now)
+
+
+class FileRow(SQLModel, table=True):
+    __tablename__ = "knowledge_file"
+    __table_args__ = (Index("ix_knowledge_file_name", "kb_id", "file_name", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(foreign_key="knowledge_base.id")
+    file_name: str = Field(max_length=255)
+    file_ext: str = Field(max_length=16)
+    document_loader_name: str = Field(default="", max_length=50)
+    text_splitter_name: str = Field(default="", max_length=50)
+    file_version: int = 1
+    file_mtime: float = 0
+    file_size: int = 0
+    custom_docs: bool = False
+    docs_count: int = 0
+    create_time: datetime = Field(default_factory=now)
+    content_id: str = Field(max_length=32)
+    listed: bool = True
+    chunk_size: int | None = None
+    chunk_overlap: int | None = None
+    zh_title_enhance: bool = False
+    live_version: str | None = Field(default=None, max_length=32)
+
+
+class VersionRow(SQLModel, table=True):
+    """An index of one content of one file; whatever is not live is cleaned at start."""
+
+    __tablename__ = "index_version"
+
+    id: str = Field(primary_key=True, max_length=32)
+    kb_id: int = Field(index=True)
+    collection: str = Field(max_length=255)
+    state: str = Field(default=BUILDING, max_length=10)
+    chunks: int = 0
+    term_counts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+
+
+class ChunkRow(SQLModel, table=True):
+    """A passage; together they are the truth that vectors are made from."""
+
+    __tablename__ = "chunk"
+
+    version: str = Field(primary_key=True, max_length=32)
+    position: int = Field(primary_key=True)
+    doc_id: str = Field(max_length=32)
+    content: str = Field(sa_column=Column(Text, nullable=False))
+    meta_data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class QuestionRow(SQLModel, table=True):
+    __tablename__ = "question"
+
+    id: int | None = Field(default=None, primary_key=True)
+    query: str = Field(max_length=200)
+    kb_name: str | None = Field(default=None, max_length=255, index=True)
+    answer: str | None = Field(default=None, sa_column=Column(Text))
+    tap_count: int = 0
+    enable: bool = True
+    create_time: datetime = Field(default_factory=now)
+    owner_client: str = Field(max_length=64)
+
+
+class EmbeddingModelRow(SQLModel, table=True):
+    """Length of a model's vectors, so that a start needs no call to its vendor."""
+
+    __tablename__ = "embedding_model"
+
+    name: str = Field(primary_key=True, max_length=255)
+    size: int
+
+
+class MilestoneRow(SQLModel, table=True):
+    """What was done once and must not be done again."""
+
+    __tablename__ = "milestone"
+
+    name: str = Field(primary_key=True, max_length=50)
+    create_time: datetime = Field(default_factory=now)

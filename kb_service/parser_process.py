@@ -1,0 +1,138 @@
+"""The child process that reads, cuts and tokenises documents, one after the other.
+
+Frames on standard input and output are a length (4 bytes, big endian) and JSON. The parent sends
+`{"path", "extension", "options"}` for a file, or `{"chunks"}` any number of times and then
+`{"end"}` for passages that are cut already. The child answers with `{"chunks"}` frames and then one
+`{"done"}` or `{"fault"}`. It ends with its standard input.
+"""
+
+import logging
+import os
+import struct
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from kb_service import splitter
+from kb_service.entities import ChunkOptions, CustomDoc
+from kb_service.errors import LoadFault
+from kb_service.loaders import FORMATS, open_document
+from kb_service.tokens import sparse_vector, terms
+
+BATCH = 50
+CHUNKS_MAX = 100_000
+TOO_MUCH_MEMORY = "解析所需内存过多。It needs too much memory to read."
+_HEAVY_KB = 400_000  # a process that once needed this much ends, since it rarely gives it back
+
+
+class _Work:
+    """One document: its chunks go out in batches, its term counts at the end."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._counts: Counter[str] = Counter()
+        self._chunks = 0
+
+    def send(self, docs: Iterable[CustomDoc]) -> None:
+        readable = (doc for doc in docs if doc.content.strip())
+        while batch := list(islice(readable, BATCH)):
+            self._chunks += len(batch)
+            if self._chunks > CHUNKS_MAX:
+                raise LoadFault(f"分块超过 {CHUNKS_MAX} 个，请拆分文件。Too large, split the file.")
+            write_frame(self._output, {"chunks": [self._indexed(doc) for doc in batch]})
+
+    def finish(self, loader: str, splitter_name: str) -> None:
+        if not self._chunks:
+            raise LoadFault("未提取到文字，可能是扫描件。No text was found in it.")
+        done = {"loader": loader, "splitter": splitter_name, "term_counts": dict(self._counts)}
+        write_frame(self._output, {"done": done, "retire": _is_heavy()})
+
+    def _indexed(self, doc: CustomDoc) -> dict[str, Any]:
+        counts = Counter(terms(doc.content))
+        self._counts.update(counts.keys())
+        vector = sparse_vector(counts)
+        return {
+            "content": doc.content,
+            "metadata": doc.metadata,
+            "indices": vector.indices,
+            "values": vector.values,
+        }
+
+
+def main(memory_mb: int) -> None:
+    _limit_memory(memory_mb)
+    requests, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the frames
+    terms("预热")  # the dictionary is loaded before the first document comes
+    while (request := read_frame(requests)) is not None:
+        try:
+            _serve(request, requests, output)
+        except LoadFault as fault:
+            write_frame(output, {"fault": str(fault)})
+        except MemoryError:
+            write_frame(output, {"fault": TOO_MUCH_MEMORY, "retire": True})
+            return
+        except Exception:  # the boundary: third parties' parsers raise anything on a bad file
+            logging.getLogger(__name__).warning("a document could not be read", exc_info=True)
+            write_frame(output, {"fault": "文件已损坏或格式不正确。The file is damaged."})
+
+
+def _serve(request: dict[str, Any], requests: BinaryIO, output: BinaryIO) -> None:
+    work = _Work(output)
+    if "path" in request:
+        options = ChunkOptions(**request["options"])
+        extension = request["extension"]
+        sections = open_document(Path(request["path"]), extension)
+        if request["check_only"]:
+            next(sections, None)
+            write_frame(output, {"done": None})
+            return
+        work.send(splitter.split_document(sections, options))
+        work.finish(FORMATS[extension], splitter.NAME)
+        return
+    frame: dict[str, Any] | None = request
+    while frame and "chunks" in frame:
+        work.send(CustomDoc(content, metadata) for content, metadata in frame["chunks"])
+        write_frame(output, {"chunks": []})  # the next, please
+        frame = read_frame(requests)
+    work.finish("", "")
+
+
+def read_frame(source: BinaryIO) -> Any:
+    head = source.read(4)
+    if len(head) < 4:
+        return None
+    return orjson.loads(source.read(struct.unpack(">I", head)[0]))
+
+
+def write_frame(output: BinaryIO, frame: Any) -> None:
+    body = orjson.dumps(frame, option=orjson.OPT_NON_STR_KEYS)
+    output.write(struct.pack(">I", len(body)) + body)
+    output.flush()
+
+
+def _limit_memory(memory_mb: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit = memory_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _is_heavy() -> bool:
+    try:
+        import resource
+    except ImportError:
+        return False
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used > (_HEAVY_KB * 1024 if sys.platform == "darwin" else _HEAVY_KB)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

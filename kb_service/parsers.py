@@ -1,0 +1,204 @@
+"""Warm child processes that parse documents, with limits of memory and time.
+
+A child that dies or hangs costs its own document alone: it is killed, the document gets a reason,
+and the next document gets a new child.
+"""
+
+import asyncio
+import logging
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kb_service.entities import ChunkOptions, CustomDoc
+from kb_service.errors import LoadFault
+from kb_service.vectors import SparseVector
+
+_ROOT = Path(__file__).parent.parent
+_FRAME_MAX = 256 * 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDoc:
+    """A chunk with its sparse vector."""
+
+    doc: CustomDoc
+    sparse: SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of a document when its last chunk is out."""
+
+    loader: str
+    splitter: str
+    term_counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some chunks, or at the very end the summary."""
+
+    chunks: list[IndexedDoc]
+    summary: Summary | None = None
+
+
+class ParserPool:
+    """`silence` is how many seconds a child may work without showing a result."""
+
+    def __init__(self, *, size: int, memory_mb: int = 2048, silence: float = 60) -> None:
+        self._memory_mb, self._silence = memory_mb, silence
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[_Child] = []
+
+    async def warm(self) -> None:
+        """Have one child ready before the first document comes."""
+        async with self._child():
+            pass
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().kill()
+
+    async def check(self, path: Path, extension: str) -> None:
+        """Raises LoadFault when the content is not what the extension says."""
+        async with self._child() as child:
+            await child.send(_file_request(path, extension, None))
+            await child.receive()
+
+    async def parse(
+        self, path: Path, extension: str, options: ChunkOptions
+    ) -> AsyncGenerator[Batch, None]:
+        """The chunks of a file. Raises LoadFault."""
+        async with self._child() as child:
+            await child.send(_file_request(path, extension, options))
+            while True:
+                batch = _batch(await child.receive())
+                yield batch
+                if batch.summary:
+                    return
+
+    async def index(self, pages: AsyncIterator[list[CustomDoc]]) -> AsyncGenerator[Batch, None]:
+        """The same for passages that are cut already. Raises LoadFault."""
+        async with self._child() as child:
+            async for page in pages:
+                await child.send({"chunks": [(doc.content, doc.metadata) for doc in page]})
+                while (batch := _batch(await child.receive())).chunks:
+                    yield batch
+            await child.send({"end": True})
+            yield _batch(await child.receive())
+
+    @asynccontextmanager
+    async def _child(self) -> AsyncIterator["_Child"]:
+        async with self._slots:
+            child = self._idle.pop() if self._idle else None
+            if child is None or not child.is_alive:
+                child = await _Child.start(memory_mb=self._memory_mb, silence=self._silence)
+            try:
+                yield child
+            finally:
+                if child.is_ready:
+                    self._idle.append(child)
+                else:
+                    await asyncio.shield(child.kill())
+
+
+class _Child:
+    """One process and the frames to and from it; ready when it waits for a document."""
+
+    def __init__(self, process: Process, silence: float) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._silence = process, silence
+        self._input, self._output = process.stdin, process.stdout
+        self.is_ready = True
+
+    @classmethod
+    async def start(cls, *, memory_mb: int, silence: float) -> "_Child":
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kb_service.parser_process", str(memory_mb)),
+            stdin=PIPE,
+            stdout=PIPE,
+            cwd=_ROOT,
+        )
+        return cls(process, silence)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def send(self, frame: Any) -> None:
+        self.is_ready = False
+        body = await asyncio.to_thread(orjson.dumps, frame)
+        try:
+            async with asyncio.timeout(self._silence):
+                self._input.write(struct.pack(">I", len(body)) + body)
+                await self._input.drain()
+        except TimeoutError:
+            raise _hung() from None
+        except ConnectionError:
+            raise _died() from None
+
+    async def receive(self) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(self._silence):
+                (size,) = struct.unpack(">I", await self._output.readexactly(4))
+                if size > _FRAME_MAX:
+                    raise _died()
+                body = await self._output.readexactly(size)
+        except TimeoutError:
+            raise _hung() from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise _died() from None
+        frame: dict[str, Any] = orjson.loads(body)
+        self.is_ready = not frame.get("retire", False) and "chunks" not in frame
+        if "fault" in frame:
+            raise LoadFault(frame["fault"])
+        return frame
+
+    async def kill(self) -> None:
+        if self.is_alive:
+            self._process.kill()
+        await self._process.wait()
+
+
+def _file_request(path: Path, extension: str, options: ChunkOptions | None) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "extension": extension,
+        "options": asdict(options or ChunkOptions(1, 0)),
+        "check_only": options is None,
+    }
+
+
+def _batch(frame: dict[str, Any]) -> Batch:
+    if "done" in frame:
+        return Batch([], Summary(**frame["done"]))
+    return Batch(
+        [
+            IndexedDoc(
+                CustomDoc(chunk["content"], chunk["metadata"]),
+                SparseVector(chunk["indices"], chunk["values"]),
+            )
+            for chunk in frame["chunks"]
+        ]
+    )
+
+
+def _hung() -> LoadFault:
+    logger.warning("a parser process made no progress and is ended")
+    return LoadFault("解析超时。It took too long to read.")
+
+
+def _died() -> LoadFault:
+    logger.warning("a parser process died")
+    return LoadFault("解析进程意外退出，文件可能已损坏或过大。The parser died on this file.")

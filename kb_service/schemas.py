@@ -1,0 +1,214 @@
+"""What is on the wire: the old one as its users know it, and the internal one."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AfterValidator, BaseModel, Field, Json, PlainSerializer, TypeAdapter
+
+from kb_service.entities import CustomDoc, KnowledgeBase, Question
+from kb_service.search import Passage
+
+Name = Annotated[str, Field(max_length=1_000, description="知识库名称")]
+FileNames = Annotated[list[str], Field(max_length=10_000)]
+WireTime = Annotated[
+    datetime, PlainSerializer(lambda time: time.isoformat(timespec="seconds"), return_type=str)
+]
+
+
+class Envelope(BaseModel):
+    """`data` is always there."""
+
+    code: int = 200
+    msg: str = "success"
+    data: Any = None
+
+
+class Names(Envelope):
+    data: list[str] = []
+
+
+class FailedFiles(BaseModel):
+    failed_files: dict[str, str]
+
+
+class FilesDone(Envelope):
+    data: FailedFiles
+
+
+class KnowledgeBaseItem(BaseModel):
+    kb_name: str
+    kb_zh_name: str
+    kb_info: str
+    vs_type: str
+    embed_model: str
+    file_count: int
+    create_time: WireTime
+
+    @classmethod
+    def of(cls, kb: KnowledgeBase) -> "KnowledgeBaseItem":
+        return cls(
+            kb_name=kb.name,
+            kb_zh_name=kb.zh_name,
+            kb_info=kb.info,
+            vs_type=kb.vs_type,
+            embed_model=kb.embed_model,
+            file_count=kb.file_count,
+            create_time=kb.create_time,
+        )
+
+
+class KnowledgeBases(Envelope):
+    data: list[KnowledgeBaseItem]
+
+
+class CreateKnowledgeBase(BaseModel):
+    knowledge_base_name: Name
+    kb_zh_name: Annotated[str, Field(max_length=255)]
+    kb_info: Annotated[str, Field(max_length=2_000)]
+    vector_store_type: Annotated[str, Field(max_length=50)] = "faiss"
+    embed_model: Annotated[str, Field(max_length=255)] = "m3e-base"
+
+
+class UpdateInfo(BaseModel):
+    knowledge_base_name: Name
+    kb_info: Annotated[str, Field(max_length=2_000)]
+
+
+class UpdateZhName(BaseModel):
+    knowledge_base_name: Name
+    kb_zh_name: Annotated[str, Field(max_length=255)]
+
+
+class SearchDocs(BaseModel):
+    query: Annotated[str, Field(max_length=10_000)]
+    knowledge_base_name: Name
+    top_k: Annotated[int, Field(ge=0, le=1_000)] = 3
+    score_threshold: Annotated[float, Field(ge=0, le=2)] = 1
+
+
+class FoundDocument(BaseModel):
+    page_content: str
+    metadata: dict[str, Any]
+    type: str = "Document"
+    score: float
+
+    @classmethod
+    def of(cls, passage: Passage) -> "FoundDocument":
+        named = {"source": passage.file_name}
+        return cls(
+            page_content=passage.content,
+            metadata=named | passage.metadata | named,
+            score=passage.score,
+        )
+
+
+class DeleteDocs(BaseModel):
+    knowledge_base_name: Name
+    file_names: FileNames
+    delete_content: bool = False
+    not_refresh_vs_cache: bool = False
+
+
+class Chunking(BaseModel):
+    """None is what is configured: 250 and 50 unless changed."""
+
+    chunk_size: Annotated[int | None, Field(ge=1, le=10_000)] = None
+    chunk_overlap: Annotated[int | None, Field(ge=0, le=10_000)] = None
+    zh_title_enhance: bool = False
+
+
+class UpdateDocs(Chunking):
+    knowledge_base_name: Name
+    file_names: FileNames
+    override_custom_docs: bool = False
+    docs: Json[dict[str, Any]] = {}
+    not_refresh_vs_cache: bool = False
+
+
+class RecreateVectorStore(Chunking):
+    knowledge_base_name: Name
+    allow_empty_kb: bool = True
+    vs_type: Annotated[str, Field(max_length=50)] = "faiss"
+    embed_model: Annotated[str, Field(max_length=255)] = "m3e-base"
+    not_refresh_vs_cache: bool = False
+
+
+class SaveQuestion(BaseModel):
+    question_id: Annotated[int | None, Field(ge=-(2**63), lt=2**63)] = None
+    query: Annotated[str, Field(min_length=1, max_length=200)]
+    kb_name: Annotated[str | None, Field(max_length=255)] = None
+
+
+class QuestionItem(BaseModel):
+    id: int
+    query: str
+    kb_name: str | None
+    answer: str | None
+    tap_count: int
+    enable: bool
+    create_time: WireTime
+
+    @classmethod
+    def of(cls, question: Question) -> "QuestionItem":
+        return cls.model_validate(question, from_attributes=True)
+
+
+class Questions(Envelope):
+    data: list[QuestionItem]
+
+
+class KnowledgeBaseFound(BaseModel):
+    """Internal."""
+
+    knowledge_base_name: str
+    kb_zh_name: str
+
+
+class PassageItem(BaseModel):
+    """Internal."""
+
+    chunk_id: str
+    file_name: str
+    content: str
+    score: float
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, passage: Passage) -> "PassageItem":
+        return cls.model_validate(passage, from_attributes=True)
+
+
+class Passages(BaseModel):
+    """Internal."""
+
+    passages: list[PassageItem]
+
+
+def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    try:
+        orjson.dumps(metadata)
+    except TypeError:
+        raise ValueError("cannot be stored as JSON") from None
+    return metadata
+
+
+class _CustomDoc(BaseModel):
+    page_content: Annotated[str, Field(max_length=20_000)]
+    metadata: Annotated[dict[str, Any], AfterValidator(_storable)] = {}
+
+
+_CUSTOM_DOCS = TypeAdapter(list[_CustomDoc])
+
+
+def custom_docs(value: Any) -> list[CustomDoc]:
+    """The passages that an uploader cut. Raises ValidationError."""
+    return [
+        CustomDoc(doc.page_content, doc.metadata) for doc in _CUSTOM_DOCS.validate_python(value)
+    ]
+
+
+def stream_chunk(content: dict[str, Any]) -> str:
+    """One bare object as the old wire streams it; clients that cut at `}{` must not cut in it."""
+    return json.dumps(content, ensure_ascii=False).replace("}{", "}\\u007b")

@@ -1,0 +1,68 @@
+"""Settings of kb_service: the section [kb], and the embedder's keys of [model_setting]."""
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from servicekit.settings import ServiceSettings
+
+
+class KbSettings(ServiceSettings):
+    """Where documents are kept, how they are cut and what indexes them."""
+
+    owned_sections: ClassVar[tuple[str, ...]] = ("kb",)
+
+    kb_host: str = Field("127.0.0.1", description="Address to listen on. 监听地址。")
+    kb_port: int = Field(7864, ge=0, le=65535, description="Port to listen on. 监听端口。")
+    kb_database_url: str = Field(
+        "",
+        description="SQLAlchemy async URL; empty: SQLite in the data folder. "
+        "数据库地址，留空则用数据目录中的 SQLite。",
+    )
+    kb_sample: bool = Field(
+        True,
+        description="Make the sample knowledge base at first start. 首次启动时创建示例知识库。",
+    )
+    qdrant_url: str = Field(
+        "",
+        description="Address of a Qdrant server; empty: the embedded engine. "
+        "Qdrant 服务地址，留空则用内置引擎。",
+    )
+    qdrant_api_key: SecretStr = Field(
+        SecretStr(""), description="API key of the Qdrant server. Qdrant 服务的密钥。"
+    )
+    upload_max_mb: int = Field(
+        100, ge=1, le=4096, description="Largest file to upload, in MB. 单个文件的大小上限（MB）。"
+    )
+    chunk_size: int = Field(
+        250, ge=1, le=10_000, description="Default length of a chunk. 默认分块长度（字符）。"
+    )
+    chunk_overlap: int = Field(
+        50, ge=0, description="Default overlap of chunks. 相邻分块默认重叠（字符）。"
+    )
+    embedding_api_base_url: str = Field(
+        "",
+        description="OpenAI-compatible embeddings endpoint, with /v1; empty: lexical search only. "
+        "兼容 OpenAI 的向量接口地址（含 /v1），留空则只用词法检索。",
+    )
+    embedding_api_api_key: SecretStr = Field(
+        SecretStr(""), description="Key of the embeddings endpoint. 向量接口的密钥。"
+    )
+    embedding_api_model: str = Field("", description="Embedding model. 向量模型名称。")
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if self.chunk_overlap >= self.chunk_size:
+            raise ValueError("CHUNK_OVERLAP must be smaller than CHUNK_SIZE")
+        if bool(self.embedding_api_base_url) != bool(self.embedding_api_model):
+            raise ValueError("EMBEDDING-API needs both BASE_URL and MODEL")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        return self.chat2llm_data.absolute() / "kb"
+
+    @property
+    def caller_key_file(self) -> Path:
+        return self.chat2llm_data / "keys" / "caller.pub"

@@ -1,0 +1,111 @@
+"""Sections to chunks: Chinese-aware recursive splitting, lengths counted in characters."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from kb_service.entities import ChunkOptions, CustomDoc
+from kb_service.loaders import Section
+
+NAME = "ChineseRecursiveTextSplitter"
+# In this order; each stays at the end of its piece. White space is the last resort before a cut.
+_SEPARATORS = tuple(
+    map(
+        re.compile,
+        (r"\n{2,}", r"\n", r"[。！？][”’」』）]*", r"[.!?]\s", r"；|;\s", r"，|,\s", r"\s"),
+    )
+)
+_TITLE_MAX = 20
+
+
+def split_document(sections: Iterable[Section], options: ChunkOptions) -> Iterator[CustomDoc]:
+    """The chunks of a document, with the metadata of their sections."""
+    title = ""
+    for section in sections:
+        if section.atomic:
+            yield CustomDoc(section.text, section.metadata)
+            continue
+        if not options.zh_title_enhance:
+            for text in split_text(section.text, options):
+                yield CustomDoc(text, section.metadata)
+            continue
+        for part in _parts_by_title(section.text):
+            if is_title(part):
+                title = part
+                yield CustomDoc(part, section.metadata | {"category": "cn_Title"})
+                continue
+            for text in split_text(part, options):
+                related = f"下文与({title})有关。{text}" if title else text
+                yield CustomDoc(related, section.metadata)
+
+
+def split_text(text: str, options: ChunkOptions) -> list[str]:
+    chunks = _split(text, options, 0)
+    stripped = (re.sub(r"\n{2,}", "\n", chunk.strip()) for chunk in chunks)
+    return [chunk for chunk in stripped if chunk]
+
+
+def is_title(line: str) -> bool:
+    """A short line without a full stop and with a number in its first five characters."""
+    letters = [c for c in line if not c.isspace()]
+    return (
+        0 < len(line) <= _TITLE_MAX
+        and re.search(r"[^\w\s]\Z", line) is None
+        and not line.isnumeric()
+        and any(c.isnumeric() for c in line[:5])
+        and sum(c.isalpha() for c in letters) >= len(letters) / 2
+    )
+
+
+def _parts_by_title(text: str) -> Iterator[str]:
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if not is_title(line.strip()):
+            lines.append(line)
+            continue
+        yield "\n".join(lines)
+        yield line.strip()
+        lines = []
+    yield "\n".join(lines)
+
+
+def _split(text: str, options: ChunkOptions, level: int) -> list[str]:
+    if len(text) <= options.size:
+        return [text]
+    pieces = [text]
+    while len(pieces) == 1 and level < len(_SEPARATORS):
+        pieces = _pieces(text, _SEPARATORS[level])
+        level += 1
+    if len(pieces) == 1:
+        step = options.size - options.overlap
+        return [text[at : at + options.size] for at in range(0, len(text) - options.overlap, step)]
+    chunks: list[str] = []
+    short: list[str] = []
+    for piece in pieces:
+        if len(piece) <= options.size:
+            short.append(piece)
+            continue
+        chunks += _merge(short, options)
+        short = []
+        chunks += _split(piece, options, level)
+    return [*chunks, *_merge(short, options)]
+
+
+def _pieces(text: str, separator: re.Pattern[str]) -> list[str]:
+    cuts = [0, *(found.end() for found in separator.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts) if start < end]
+
+
+def _merge(pieces: list[str], options: ChunkOptions) -> Iterator[str]:
+    """Neighbours together as long as they fit, each chunk beginning with the end of the last."""
+    held: list[str] = []
+    length = 0
+    for piece in pieces:
+        if held and length + len(piece) > options.size:
+            yield "".join(held)
+            while held and (length > options.overlap or length + len(piece) > options.size):
+                length -= len(held.pop(0))
+        held.append(piece)
+        length += len(piece)
+    if held:
+        yield "".join(held)

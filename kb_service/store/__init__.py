@@ -1,0 +1,11 @@
+"""The only SQL of this service; every method is one short transaction.
+
+Indexing takes seconds and SQLite has one writer, so nobody may hold a transaction while working.
+"""
+
+from kb_service.store.files import FileStore
+from kb_service.store.knowledge_bases import KnowledgeBaseStore
+from kb_service.store.questions import QuestionStore
+from kb_service.store.versions import VersionStore
+
+__all__ = ["FileStore", "KnowledgeBaseStore", "QuestionStore", "VersionStore"]

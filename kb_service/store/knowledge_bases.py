@@ -1,0 +1,108 @@
+"""Rows of knowledge bases, and the things that are remembered once per installation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, select
+
+from kb_service.entities import KnowledgeBase
+from kb_service.errors import NameTaken
+from kb_service.models import (
+    RETIRED,
+    FileRow,
+    KnowledgeBaseRow,
+    MilestoneRow,
+    QuestionRow,
+    VersionRow,
+)
+from kb_service.names import shown
+from servicekit.database import Database
+
+
+class KnowledgeBaseStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> list[KnowledgeBase]:
+        """In the order of their making, with the number of listed files."""
+        files = (
+            select(col(FileRow.kb_id), func.count().label("files"))
+            .where(col(FileRow.listed))
+            .group_by(col(FileRow.kb_id))
+            .subquery()
+        )
+        rows = (
+            select(KnowledgeBaseRow, files.c.files)
+            .outerjoin(files, files.c.kb_id == col(KnowledgeBaseRow.id))
+            .order_by(col(KnowledgeBaseRow.id))
+        )
+        async with self._database.reading() as session:
+            return [_entity(row, count or 0) for row, count in await session.exec(rows)]
+
+    async def find(self, name: str) -> KnowledgeBase | None:
+        wanted = select(KnowledgeBaseRow).where(col(KnowledgeBaseRow.kb_name) == name)
+        async with self._database.reading() as session:
+            row = (await session.exec(wanted)).first()
+        return None if row is None else _entity(row)
+
+    async def add(self, row: KnowledgeBaseRow, questions: Sequence[str] = ()) -> KnowledgeBase:
+        """The new knowledge base with its recommended questions. Raises NameTaken."""
+        try:
+            async with self._database.transaction() as session:
+                session.add(row)
+                await session.flush()
+                for query in questions:
+                    session.add(
+                        QuestionRow(query=query, kb_name=row.kb_name, owner_client=row.owner_client)
+                    )
+        except IntegrityError:
+            raise NameTaken(shown(row.kb_name)) from None
+        return _entity(row)
+
+    async def change(self, kb_id: int, **columns: Any) -> bool:
+        """False when it is no longer there."""
+        change = update(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb_id)
+        async with self._database.transaction() as session:
+            done = await session.exec(change.values(**columns))
+            return bool(done.rowcount)
+
+    async def remove(self, kb: KnowledgeBase) -> list[str]:
+        """Takes it out with its files and questions; gives the versions left to clean."""
+        live = [
+            col(VersionRow.kb_id) == kb.id,
+            col(VersionRow.id).in_(
+                select(col(FileRow.live_version)).where(col(FileRow.kb_id) == kb.id)
+            ),
+        ]
+        async with self._database.transaction() as session:
+            versions = list(await session.exec(select(col(VersionRow.id)).where(*live)))
+            await session.exec(update(VersionRow).where(*live).values(state=RETIRED))
+            await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
+            await session.exec(delete(QuestionRow).where(col(QuestionRow.kb_name) == kb.name))
+            await session.exec(delete(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb.id))
+        return versions
+
+    async def reached(self, milestone: str) -> bool:
+        async with self._database.reading() as session:
+            return await session.get(MilestoneRow, milestone) is not None
+
+    async def mark(self, milestone: str) -> None:
+        async with self._database.transaction() as session:
+            await session.merge(MilestoneRow(name=milestone))
+
+
+def _entity(row: KnowledgeBaseRow, file_count: int = 0) -> KnowledgeBase:
+    assert row.id is not None
+    return KnowledgeBase(
+        id=row.id,
+        name=row.kb_name,
+        zh_name=row.kb_zh_name,
+        info=row.kb_info,
+        vs_type=row.vs_type,
+        embed_model=row.embed_model,
+        owner_client=row.owner_client,
+        create_time=row.create_time,
+        file_count=file_count,
+    )

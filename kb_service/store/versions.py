@@ -1,0 +1,130 @@
+"""Rows of index versions and of the chunks that they consist of."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import ColumnElement, delete, insert
+from sqlmodel import col, select
+
+from kb_service.entities import CustomDoc, LiveVersion
+from kb_service.models import (
+    LIVE,
+    ChunkRow,
+    EmbeddingModelRow,
+    FileRow,
+    KnowledgeBaseRow,
+    VersionRow,
+)
+from servicekit.database import Database
+
+_PAGE = 500
+
+
+class VersionStore:
+    """Versions of one collection: the one that the configured embedding model belongs to."""
+
+    def __init__(self, database: Database, *, collection: str) -> None:
+        self._database, self.collection = database, collection
+
+    async def begin(self, version: str, kb_id: int) -> None:
+        """Note the version before anything of it exists, so that a crash leaves nothing behind."""
+        async with self._database.transaction() as session:
+            session.add(VersionRow(id=version, kb_id=kb_id, collection=self.collection))
+
+    async def add_chunks(
+        self, version: str, start: int, chunks: Sequence[tuple[str, CustomDoc]]
+    ) -> None:
+        rows = [
+            {
+                "version": version,
+                "position": position,
+                "doc_id": doc_id,
+                "content": doc.content,
+                "meta_data": doc.metadata,
+            }
+            for position, (doc_id, doc) in enumerate(chunks, start)
+        ]
+        async with self._database.transaction() as session:
+            await session.execute(insert(ChunkRow), rows)
+
+    async def chunks(self, version: str) -> AsyncIterator[list[CustomDoc]]:
+        """Pages of its chunks, in order."""
+        last = -1
+        while True:
+            page = (
+                select(ChunkRow.position, ChunkRow.content, ChunkRow.meta_data)
+                .where(col(ChunkRow.version) == version, col(ChunkRow.position) > last)
+                .order_by(col(ChunkRow.position))
+                .limit(_PAGE)
+            )
+            async with self._database.reading() as session:
+                rows = (await session.exec(page)).all()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [CustomDoc(content, dict(metadata)) for _, content, metadata in rows]
+
+    async def live(self) -> list[LiveVersion]:
+        rows = select(VersionRow.id, VersionRow.kb_id, VersionRow.chunks, VersionRow.term_counts)
+        ours = rows.where(col(VersionRow.state) == LIVE, self._in_collection())
+        async with self._database.reading() as session:
+            return [
+                LiveVersion(version, kb_id, chunks, counts or b"")
+                for version, kb_id, chunks, counts in await session.exec(ours)
+            ]
+
+    async def leftovers(self) -> list[tuple[str, int]]:
+        """Versions (with their knowledge base) that are half done or not yet cleaned away."""
+        rows = select(VersionRow.id, VersionRow.kb_id).where(
+            col(VersionRow.state) != LIVE, self._in_collection()
+        )
+        async with self._database.reading() as session:
+            return list(await session.exec(rows))
+
+    async def names_of_other_collections(self) -> list[str]:
+        """Knowledge bases with files that only another embedding model's collection has."""
+        rows = (
+            select(KnowledgeBaseRow.kb_name)
+            .distinct()
+            .join(FileRow, col(FileRow.kb_id) == col(KnowledgeBaseRow.id))
+            .join(VersionRow, col(VersionRow.id) == col(FileRow.live_version))
+            .where(col(VersionRow.collection) != self.collection)
+        )
+        async with self._database.reading() as session:
+            return list(await session.exec(rows))
+
+    async def is_ours(self, version: str) -> bool:
+        row = select(VersionRow.id).where(col(VersionRow.id) == version, self._in_collection())
+        async with self._database.reading() as session:
+            return (await session.exec(row)).first() is not None
+
+    async def drop_chunks(self, version: str) -> None:
+        """In pages: a long delete would keep every other writer waiting."""
+        start = 0
+        newest = select(ChunkRow.position).where(col(ChunkRow.version) == version)
+        newest = newest.order_by(col(ChunkRow.position).desc()).limit(1)
+        async with self._database.reading() as session:
+            last = (await session.exec(newest)).first()
+        while last is not None and start <= last:
+            start += 5 * _PAGE
+            async with self._database.transaction() as session:
+                await session.exec(
+                    delete(ChunkRow).where(
+                        col(ChunkRow.version) == version, col(ChunkRow.position) < start
+                    )
+                )
+
+    async def forget(self, version: str) -> None:
+        async with self._database.transaction() as session:
+            await session.exec(delete(VersionRow).where(col(VersionRow.id) == version))
+
+    async def embedding_size(self, model: str) -> int | None:
+        async with self._database.reading() as session:
+            row = await session.get(EmbeddingModelRow, model)
+        return None if row is None else row.size
+
+    async def remember_embedding_size(self, model: str, size: int) -> None:
+        async with self._database.transaction() as session:
+            await session.merge(EmbeddingModelRow(name=model, size=size))
+
+    def _in_collection(self) -> ColumnElement[bool]:
+        return col(VersionRow.collection) == self.collection
