@@ -96,7 +96,7 @@ class EdgeIndex:
 
     def _similarities(
         self, dense: list[float], found: list[engine.ScoredPoint]
-    ) -> dict[engine.PointId, float]:
+    ) -> dict[Any, float]:
         only_found = engine.Filter(must=[engine.HasIdCondition({point.id for point in found})])
         request = engine.QueryRequest(
             limit=max(len(found), 1),
@@ -128,7 +128,7 @@ def _config(dense_size: int | None) -> engine.EdgeConfig:
 
 
 def _stored(point: Point) -> engine.Point:
-    vectors: dict[str, engine.NamedVector] = {
+    vectors: dict[str, Any] = {
         SPARSE: engine.SparseVector(point.sparse.indices, point.sparse.values)
     }
     if point.dense is not None:
