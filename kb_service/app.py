@@ -1,13 +1,13 @@
 """kb_service, put together."""
 
+import asyncio
 import hashlib
 import logging
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-import anyio
 from fastapi import FastAPI
 
 from kb_service import sample
@@ -109,11 +109,23 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
         chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
         upload_max_mb=settings.upload_max_mb,
     )
-    background = await stack.enter_async_context(anyio.create_task_group())
-    stack.callback(background.cancel_scope.cancel)
-    background.start_soon(parsers.warm)
+    background = asyncio.create_task(_in_background(app.state.context, parsers, rows, settings))
+    stack.push_async_callback(_cancel, background)
+
+
+async def _in_background(
+    context: Context, parsers: ParserPool, rows: KnowledgeBaseStore, settings: KbSettings
+) -> None:
+    """What need not be done before the service is ready."""
+    await parsers.warm()
     if settings.kb_sample:
-        background.start_soon(sample.create, app.state.context, rows)
+        await sample.create(context, rows)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _embedder(settings: KbSettings) -> OpenAIEmbedder | None:

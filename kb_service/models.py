@@ -10,7 +10,7 @@ BUILDING, LIVE, RETIRED = "building", "live", "retired"
 
 
 def now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    return datetime.now(UTC)
 
 
 class KnowledgeBaseRow(SQLModel, table=True):

@@ -12,9 +12,14 @@ from kb_service.search import Passage
 
 Name = Annotated[str, Field(max_length=1_000, description="知识库名称")]
 FileNames = Annotated[list[str], Field(max_length=10_000)]
-WireTime = Annotated[
-    datetime, PlainSerializer(lambda time: time.isoformat(timespec="seconds"), return_type=str)
-]
+
+
+def _wire_time(time: datetime) -> str:
+    """UTC to the second, without a zone."""
+    return time.replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]
 
 
 class Envelope(BaseModel):

@@ -44,7 +44,7 @@ class VersionStore:
             for position, (doc_id, doc) in enumerate(chunks, start)
         ]
         async with self._database.transaction() as session:
-            await session.execute(insert(ChunkRow), rows)
+            await session.exec(insert(ChunkRow), params=rows)
 
     async def chunks(self, version: str) -> AsyncIterator[list[CustomDoc]]:
         """Pages of its chunks, in order."""

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("vs_type", sa.String(50), nullable=False),
         sa.Column("embed_model", sa.String(255), nullable=False),
         sa.Column("owner_client", sa.String(64), nullable=False),
-        sa.Column("create_time", sa.DateTime(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("file_size", sa.Integer(), nullable=False),
         sa.Column("custom_docs", sa.Boolean(), nullable=False),
         sa.Column("docs_count", sa.Integer(), nullable=False),
-        sa.Column("create_time", sa.DateTime(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("content_id", sa.String(32), nullable=False),
         sa.Column("listed", sa.Boolean(), nullable=False),
         sa.Column("chunk_size", sa.Integer()),
@@ -53,14 +53,14 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text()),
         sa.Column("tap_count", sa.Integer(), nullable=False),
         sa.Column("enable", sa.Boolean(), nullable=False),
-        sa.Column("create_time", sa.DateTime(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("owner_client", sa.String(64), nullable=False),
     )
     op.create_index("ix_question_kb_name", "question", ["kb_name"])
     op.create_table(
         "milestone",
         sa.Column("name", sa.String(50), primary_key=True),
-        sa.Column("create_time", sa.DateTime(), nullable=False),
+        sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
     )
 
 
