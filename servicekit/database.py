@@ -14,7 +14,7 @@ from typing import Annotated, Any, NewType
 
 from fastapi import Depends, Request
 from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -91,7 +91,7 @@ class Database:
 def sqlite_url(path: Path) -> str:
     """The URL of a database file; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite+aiosqlite:///{path.absolute()}"
+    return URL.create("sqlite+aiosqlite", database=str(path.absolute())).render_as_string()
 
 
 def _sqlite_engine(url: str, connections: int, synchronous: str, begin: str) -> AsyncEngine:

@@ -91,8 +91,9 @@ class EnvelopeRoute(APIRoute):
                 return await handle(request)
             except ServiceError as error:
                 if error.true_status:
-                    return JSONResponse({"detail": str(error)}, error.status, error.headers)
-                return JSONResponse({"code": error.status, "msg": str(error), "data": error.data})
+                    return SafeJSONResponse({"detail": str(error)}, error.status, error.headers)
+                body = {"code": error.status, "msg": str(error), "data": error.data}
+                return SafeJSONResponse(body)
             except RequestValidationError as error:
                 return SafeJSONResponse({"detail": validation_errors(error)}, 422)
 
