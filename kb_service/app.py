@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from kb_service import sample
+from kb_service import first_start
 from kb_service.api import documents, internal, knowledge_bases, questions
 from kb_service.content import ContentFolder
 from kb_service.context import Context
@@ -119,7 +119,7 @@ async def _in_background(
     """What need not be done before the service is ready."""
     await parsers.warm()
     if settings.kb_sample:
-        await sample.create(context, rows)
+        await first_start.create_sample(context, rows)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

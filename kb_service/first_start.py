@@ -1,4 +1,4 @@
-"""The sample knowledge base: this product's own manual, made once and never again."""
+"""The sample knowledge base of a first start: this product's own manual, made once and never again."""
 
 import logging
 from io import BytesIO
@@ -26,7 +26,7 @@ _QUESTIONS = (
 logger = logging.getLogger(__name__)
 
 
-async def create(context: Context, rows: KnowledgeBaseStore) -> None:
+async def create_sample(context: Context, rows: KnowledgeBaseStore) -> None:
     """Picks up where an earlier start was interrupted; what the operator deletes stays deleted."""
     try:
         if await rows.reached(_MILESTONE):
