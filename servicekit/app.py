@@ -22,6 +22,7 @@ from servicekit.logs import request_id
 from servicekit.settings import CONFIG_VARIABLE, ConfigurationError
 
 Check = Callable[[], Awaitable[None]]
+_RETRY = {"Retry-After": "1"}
 _REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 
 
@@ -54,9 +55,10 @@ async def _run_checks(checks: Sequence[Check]) -> JSONResponse:
     for check in checks:
         try:
             await check()
-        except Exception:  # any failure means not ready; it is logged
-            logging.getLogger(__name__).warning("not ready", exc_info=True)
-            return JSONResponse({"status": "unavailable"}, 503, {"Retry-After": "1"})
+        except Exception as error:  # any failure means not ready; it is logged
+            unexpected = not isinstance(error, ServiceError)
+            logging.getLogger(__name__).warning("not ready: %s", error, exc_info=unexpected)
+            return JSONResponse({"status": "unavailable"}, 503, _RETRY)
     return JSONResponse({"status": "ok"})
 
 
