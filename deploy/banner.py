@@ -69,7 +69,8 @@ def announce_when_ready(banner: Banner) -> None:
     waiting = list(banner.addresses)
     told = False
     while waiting and os.getppid() == parent:
-        waiting = [name for name in waiting if not _is_ready(*banner.address(name))]
+        while waiting and _is_ready(*banner.address(waiting[0])):
+            del waiting[0]
         if not told and time.monotonic() - started > _SLOW_SECONDS:
             told = True
             _print(f"==> Still waiting for 仍在等待: {', '.join(waiting)}\n")

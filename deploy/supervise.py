@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import socket
 import sys
 from collections import defaultdict
 from contextlib import suppress
@@ -30,6 +32,8 @@ class Console(Supervisor):  # type: ignore[misc]  # supervisor has no types
         subscribe(SupervisorStoppingEvent, self._stop_reporting)
         self._reports = _ProcessReports()
         self.options.logger.addHandler(self._reports)
+        wakeup = _Wakeup()
+        self.options.get_socket_map()[wakeup.fileno()] = wakeup
         super().runforever()
 
     def _stop_reporting(self, _: Any) -> None:
@@ -41,6 +45,28 @@ class Console(Supervisor):  # type: ignore[misc]  # supervisor has no types
         whole, newline, self._begun[name] = (self._begun[name] + event.data).rpartition(b"\n")
         if newline:
             _write(whole + newline)
+
+
+class _Wakeup:
+    """Ends the wait of supervisor's loop when a signal comes; alone it would go on for a second."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        self._reader.recv(4096)
 
 
 class _ProcessReports(Handler):  # type: ignore[misc]  # supervisor has no types
