@@ -46,6 +46,7 @@ class VendorModels:
         self._circuits: dict[str, Circuit] = {}
         self._answering: dict[str, ChatModel] = {}
         self._condensing: dict[str, ChatModel] = {}
+        self._opened: list[LangChainModel] = []
 
     def answering(self, vendor: Vendor) -> ChatModel:
         if vendor.name not in self._answering:
@@ -62,10 +63,15 @@ class VendorModels:
     def condensing(self, vendor: Vendor) -> ChatModel:
         if vendor.name not in self._condensing:
             model = LangChainModel(vendor, connect_timeout=self._settings.llm_connect_timeout)
+            self._opened.append(model)
             within = min(_CONDENSE_WITHIN, self._settings.llm_first_token_timeout)
             deadlines = Deadlines(within, within, within)
             self._condensing[vendor.name] = GuardedModel(model, deadlines, self._circuit(vendor))
         return self._condensing[vendor.name]
+
+    async def close(self) -> None:
+        for model in self._opened:
+            await model.close()
 
     def _circuit(self, vendor: Vendor) -> Circuit:
         return self._circuits.setdefault(vendor.name, Circuit())
@@ -93,6 +99,8 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             )
             outbox = Outbox(OutboxStore(database), sessions)
             vendors = Vendors(settings)
+            models = VendorModels(vendors, settings, session)
+            stack.push_async_callback(models.close)
             app.state.caller_verifier = CallerVerifier.from_file(keys / "caller.pub")
             app.state.ready_checks = (database.ping,)
             app.state.vendors = vendors
@@ -100,7 +108,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             app.state.answering = Answering(
                 sessions=sessions,
                 kb=KbClient(ServiceClient(session, settings.kb_service, name="kb_service")),
-                models=VendorModels(vendors, settings, session),
+                models=models,
                 outbox=outbox,
                 context_tokens=settings.context_tokens,
             )

@@ -1,10 +1,12 @@
 """Statements on chat.db."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chat_service.models import OutboxRow
 from servicekit.database import Database
@@ -33,9 +35,9 @@ class OutboxStore:
         self._database = database
 
     async def write(self, *, new: Sequence[Parcel], changed: Sequence[Parcel]) -> None:
-        async with self._database.transaction() as session:
+        async with self._connection() as connection:
             if new:
-                await session.execute(insert(_TABLE), [asdict(parcel) for parcel in new])
+                await connection.execute(insert(_TABLE), [asdict(parcel) for parcel in new])
             if changed:
                 columns = ("response", "docs", "state", "due_at")
                 statement = (
@@ -43,36 +45,42 @@ class OutboxStore:
                     .where(_TABLE.c.id == bindparam("parcel"))
                     .values({column: bindparam(column) for column in columns})
                 )
-                await session.execute(statement, [_changes(parcel) for parcel in changed])
+                await connection.execute(statement, [_changes(parcel) for parcel in changed])
 
     async def claim(self, *, now: float, until: float, limit: int) -> list[Parcel]:
         """Parcels that are due, now this process's alone until that time."""
         async with self._database.reading() as reader:
             query = select(_TABLE).where(_TABLE.c.due_at <= now).order_by(_TABLE.c.due_at)
-            found = (await reader.execute(query.limit(limit))).mappings().all()
+            connection = await reader.connection()
+            found = (await connection.execute(query.limit(limit))).mappings().all()
         if not found:
             return []
         claimed = []
-        async with self._database.transaction() as session:
+        async with self._connection() as connection:
             for row in found:
-                result = await session.execute(
+                result = await connection.execute(
                     update(_TABLE)
                     .where(_TABLE.c.id == row["id"], _TABLE.c.due_at == row["due_at"])
                     .values(due_at=until, attempts=row["attempts"] + 1)
                 )
-                if result.rowcount:  # type: ignore[attr-defined]  # a CursorResult, see update()
+                if result.rowcount:
                     claimed.append(Parcel(**row))
         return claimed
 
     async def postpone(self, parcel_id: str, *, until: float) -> None:
-        async with self._database.transaction() as session:
-            await session.execute(
+        async with self._connection() as connection:
+            await connection.execute(
                 update(_TABLE).where(_TABLE.c.id == parcel_id).values(due_at=until)
             )
 
     async def remove(self, parcel_id: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute(delete(_TABLE).where(_TABLE.c.id == parcel_id))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
         async with self._database.transaction() as session:
-            await session.execute(delete(_TABLE).where(_TABLE.c.id == parcel_id))
+            yield await session.connection()
 
 
 def _changes(parcel: Parcel) -> dict[str, Any]:

@@ -61,10 +61,10 @@ class Circuit:
         self._paused_until = asyncio.get_running_loop().time() + self._pause
 
     def may_retry(self) -> bool:
-        if self._budget < 1 or self._failures >= self._limit:
-            return False
+        return self._budget >= 1 and self._failures < self._limit
+
+    def retrying(self) -> None:
         self._budget -= 1
-        return True
 
 
 class GuardedModel:
@@ -96,6 +96,7 @@ class GuardedModel:
             stop=stop_after_attempt(_ATTEMPTS),
             wait=_wait,
             retry=retry_if_exception(self._worth_another),
+            before_sleep=lambda _: self._circuit.retrying(),
             reraise=True,
         ):
             with attempt:

@@ -13,6 +13,7 @@ from chat_service.vendors import Vendor
 
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
+    from openai import DefaultAsyncHttpxClient as AsyncClient
 
 
 class LangChainModel:
@@ -21,6 +22,7 @@ class LangChainModel:
     def __init__(self, vendor: Vendor, *, connect_timeout: float) -> None:
         self._vendor, self._connect_timeout = vendor, connect_timeout
         self._model: ChatOpenAI | None = None
+        self._client: AsyncClient | None = None
 
     async def stream(
         self, messages: Sequence[Message], sampling: Sampling
@@ -40,15 +42,22 @@ class LangChainModel:
         if not finished:
             raise ModelBroken("the stream ended before the answer did")
 
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
     def _make(self) -> "ChatOpenAI":
         import openai
         from langchain_openai import ChatOpenAI
 
+        timeout = openai.Timeout(None, connect=self._connect_timeout)
+        self._client = openai.DefaultAsyncHttpxClient(timeout=timeout)
         return ChatOpenAI(
             model=self._vendor.model,
             base_url=self._vendor.base_url,
             api_key=lambda: self._vendor.bearer or "none",
-            timeout=openai.Timeout(None, connect=self._connect_timeout),
+            timeout=timeout,
+            http_async_client=self._client,
             max_retries=0,
             use_responses_api=False,
             stream_usage=False,

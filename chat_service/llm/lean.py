@@ -135,10 +135,14 @@ async def _answer(response: aiohttp.ClientResponse) -> AsyncGenerator[list[str],
             tokens = parser.feed(data)
             if tokens or parser.alive:
                 yield tokens
+            if parser.failure:
+                raise parser.failure
     except (aiohttp.ClientError, OSError) as error:
         raise ModelBroken(f"the connection was cut: {type(error).__name__}: {error}") from None
     if tokens := parser.close():
         yield tokens
+    if parser.failure:
+        raise parser.failure
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

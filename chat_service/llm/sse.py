@@ -14,49 +14,56 @@ _NO_ERROR = (None, 0, "0", 200, "200", "")
 class StreamParser:
     """Takes bytes as they come off the socket, gives the tokens of every complete line.
 
-    `alive` says that the last bytes held a delta of any kind, reasoning included; `finished` that
-    the vendor said it was done, without which the end of the stream is a cut.
+    `alive` says that the last bytes held a delta of any kind, reasoning included; `failure` that
+    they held an error, after those tokens; `finished` that the vendor said it was done, without
+    which the end of the stream is a cut.
     """
 
     def __init__(self) -> None:
         self._rest = b""
         self.alive = False
+        self.failure: ModelBroken | None = None
         self.finished = False
 
     def feed(self, data: bytes) -> list[str]:
-        """Tokens of the complete lines so far. Raises ModelBroken."""
-        self.alive = False
+        """Tokens of the lines that are complete now."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > _LONGEST_LINE:
-            raise ModelBroken("a line of the stream is too long")
-        return [token for line in lines for token in self._tokens(line)]
+            self.failure = ModelBroken("a line of the stream is too long")
+        return self._tokens(lines)
 
     def close(self) -> list[str]:
-        """Tokens of a last line without its end. Raises ModelBroken when the stream was cut."""
-        tokens = self._tokens(self._rest)
-        if not self.finished:
-            raise ModelBroken("the stream ended before the answer did")
+        """Tokens of a last line without its end."""
+        tokens = self._tokens([self._rest])
+        if not self.finished and self.failure is None:
+            self.failure = ModelBroken("the stream ended before the answer did")
         return tokens
 
-    def _tokens(self, line: bytes) -> list[str]:
-        if not line.startswith(b"data:"):
-            return []  # comments, event names, blank lines
-        data = line[5:].strip()
-        if data == _DONE:
-            self.finished = True
+    def _tokens(self, lines: list[bytes]) -> list[str]:
+        tokens: list[str] = []
+        self.alive = False
+        try:
+            for line in lines:
+                if line.startswith(b"data:"):  # else a comment, an event's name, a blank line
+                    tokens.append(self._text(line[5:].strip()))
+        except ModelBroken as failure:
+            self.failure = failure
+        return [token for token in tokens if token]
+
+    def _text(self, data: bytes) -> str:
         if not data or data == _DONE:
-            return []
+            self.finished = self.finished or bool(data)
+            return ""
         try:
             choice = first_choice(orjson.loads(data), data)
         except orjson.JSONDecodeError:
             raise ModelBroken(f"unreadable: {shown(data)}") from None
         if choice is None:
-            return []
+            return ""
         self.alive = True
         self.finished = self.finished or bool(choice.get("finish_reason"))
-        text = text_of(choice.get("delta"))
-        return [text] if text else []
+        return text_of(choice.get("delta"))
 
 
 def first_choice(chunk: Any, raw: bytes) -> dict[str, Any] | None:

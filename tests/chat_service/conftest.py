@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chat_service.app import create_app
 from chat_service.settings import ChatSettings
+from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
 from tests.chat_service.standins import KbStandIn, SessionStandIn
 from tests.fakes.vendor import VendorServer
@@ -73,7 +75,7 @@ def parse_read(read: bytes) -> list[dict[str, Any]]:
 async def until(reached: Callable[[], bool], within: float = 20) -> None:
     """Wait for a state that other tasks bring about."""
     async with asyncio.timeout(within):
-        while not reached():
+        while not reached():  # noqa: ASYNC110 - what is waited for may be in another process
             await asyncio.sleep(0.02)
 
 
@@ -98,28 +100,45 @@ async def vendor() -> AsyncIterator[VendorServer]:
 StartChat = Callable[..., Awaitable[Chat]]
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chat.db at the newest migration; copying it is faster than migrating."""
+    path = tmp_path_factory.mktemp("migrated") / "chat.db"
+
+    async def migrate() -> None:
+        database = Database(sqlite_url(path), package="chat_service")
+        await database.upgrade()
+        await database.close()
+
+    asyncio.run(migrate())
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path, migrated: Path) -> Path:
+    """A data folder as chat_service needs it."""
+    write_public_key(tmp_path)
+    (tmp_path / "chat").mkdir()
+    shutil.copy(migrated, tmp_path / "chat" / "chat.db")
+    return tmp_path
+
+
 @pytest.fixture
 async def start_chat(
-    tmp_path: Path, sessions: SessionStandIn, kb: KbStandIn
+    data: Path, sessions: SessionStandIn, kb: KbStandIn
 ) -> AsyncIterator[StartChat]:
     """Starts chat_service with these settings, by default offline."""
-    write_public_key(tmp_path)
     async with AsyncExitStack() as stack:
 
         async def start(**settings: Any) -> Chat:
-            url = await stack.enter_async_context(
-                _Running(
-                    ChatSettings(
-                        **{
-                            "chat2llm_data": tmp_path,
-                            "session_url": sessions.url,
-                            "kb_url": kb.url,
-                            "log_level": "WARNING",
-                        }
-                        | settings
-                    )
-                )
-            )
+            values: dict[str, Any] = {
+                "chat2llm_data": data,
+                "session_url": sessions.url,
+                "kb_url": kb.url,
+                "log_level": "WARNING",
+            }
+            running = _Running(ChatSettings(**values | settings))
+            url = await stack.enter_async_context(running)
             client = await stack.enter_async_context(
                 httpx.AsyncClient(base_url=url, headers=caller_header(), timeout=30)
             )
