@@ -52,7 +52,8 @@ class Gateway:
             await _not_allowed(methods)(scope, receive, send)
 
 
-def create_app(settings: GatewaySettings | None = None) -> ASGIApp:
+def create_app(settings: GatewaySettings | None = None, *, read_timeout: float = 60) -> ASGIApp:
+    """`read_timeout`: seconds that a service may be silent, streams excepted."""
     settings = settings or GatewaySettings.load()
     origins = frozenset(settings.origins)
 
@@ -81,7 +82,9 @@ def create_app(settings: GatewaySettings | None = None) -> ASGIApp:
                 services=services,
                 home="/home" if settings.h5_dist or settings.h5_address else "/welcome",
             )
-            gateway.forwarder = Forwarder(session.request, settings.upstreams, admission, peers)
+            gateway.forwarder = Forwarder(
+                session.request, settings.upstreams, admission, peers, read_timeout=read_timeout
+            )
             yield
             await identities.close()
 

@@ -63,7 +63,7 @@ class Forwarder:
         admission: Admission,
         peers: Peers,
         *,
-        read_timeout: float = 60,
+        read_timeout: float,
     ) -> None:
         self._request, self._upstreams = request, upstreams
         self._admission, self._peers = admission, peers
@@ -103,7 +103,7 @@ class Forwarder:
             response = await self._request(
                 route.method,
                 self._url(route, query),
-                headers=exchange.request_headers(streamed=not isinstance(data, bytes)),
+                headers=exchange.request_headers(streamed=isinstance(data, AsyncIterator)),
                 data=data,
                 allow_redirects=False,
                 timeout=_STREAM_TIMEOUT if route.stream else self._timeout,
@@ -188,11 +188,11 @@ class _Exchange:
             headers.append(("Content-Length", inbound.content_length))
         return headers
 
-    async def request_body(self) -> bytes | AsyncIterator[bytes]:
+    async def request_body(self) -> bytes | AsyncIterator[bytes] | None:
         """What came at once as bytes, anything longer as it comes. Raises ClientLeft."""
         if not self._inbound.has_body:
             self._body_read.set()
-            return b""
+            return None
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +110,7 @@ class Auth(StandIn):
 async def listening(stand_in: StandIn) -> AsyncIterator[StandIn]:
     app = web.Application(client_max_size=2**30, handler_args={"auto_decompress": False})
     app.router.add_route("*", "/{path:.*}", stand_in.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -135,11 +135,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(settings: GatewaySettings) -> AsyncIterator[str]:
+async def serving(settings: GatewaySettings, read_timeout: float) -> AsyncIterator[str]:
     """The gateway as `python -m gateway` serves it; yields its URL."""
     server = _Server(
         uvicorn.Config(
-            create_app(settings),
+            create_app(settings, read_timeout=read_timeout),
             port=0,
             log_config=None,
             access_log=False,
@@ -180,11 +180,19 @@ Start = Callable[..., Awaitable[Suite]]
 
 
 @pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port that is bound and listens to nobody."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
+
+
+@pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Starts a gateway with the settings that a test needs."""
     async with AsyncExitStack() as running:
 
-        async def start_suite(**settings: Any) -> Suite:
+        async def start_suite(*, read_timeout: float = 60, **settings: Any) -> Suite:
             auth = Auth()
             session, kb, chat = StandIn(), StandIn(), StandIn()
             for stand_in in (auth, session, kb, chat):
@@ -198,9 +206,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
                 "chat_url": chat.url,
                 "introspection_key": KEY,
             }
-            url = await running.enter_async_context(
-                serving(GatewaySettings.model_validate(values | settings))
-            )
+            chosen = GatewaySettings.model_validate(values | settings)
+            url = await running.enter_async_context(serving(chosen, read_timeout))
             client = await running.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
             return Suite(url, client, auth, session, kb, chat)
 
