@@ -68,6 +68,16 @@ class User:
         page: list[dict[str, Any]] = await self.post("/history/latest", body)
         return page
 
+    async def all_history(self, session_id: str, first: int, more: int) -> list[str]:
+        """Ids, newest first, as somebody sees them who goes on loading more."""
+        page = await self.history(session_id, first)
+        shown = [item["id"] for item in page]
+        while page:
+            page = await self.history(session_id, more, chat_id=shown[-1])
+            shown += [item["id"] for item in page]
+            assert len(shown) == len(set(shown)), "a turn was shown twice"
+        return shown
+
     async def recent(self, session_id: str, **query: int) -> list[dict[str, Any]]:
         answer = await self.http.get(f"/internal/sessions/{session_id}/turns", params=query)
         assert answer.status_code == 200, answer.text
