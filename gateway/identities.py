@@ -6,6 +6,7 @@ their end, refusals for 10 s.
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from cachetools import LRUCache
 
@@ -25,9 +26,14 @@ class Identities:
     """Answers of auth_service, remembered; one call for a burst with one new credential."""
 
     def __init__(
-        self, client: AuthClient, *, principals: int = 10_000, rejections: int = 1_000
+        self,
+        client: AuthClient,
+        *,
+        principals: int = 10_000,
+        rejections: int = 1_000,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client = client
+        self._client, self._clock = client, clock
         self._principals: LRUCache[_Question, tuple[Principal, float]] = LRUCache(principals)
         self._rejections: LRUCache[_Question, tuple[Rejection, float]] = LRUCache(rejections)
         self._asking: dict[_Question, asyncio.Task[Principal | Rejection]] = {}
@@ -35,7 +41,7 @@ class Identities:
     def remembered(self, credential: str, presented_as: Presentation) -> Principal | None:
         """The hot path: no await, no call."""
         kept = self._principals.get((presented_as, credential))
-        return kept[0] if kept and _is_fresh(*kept, _KEEP_PRINCIPAL) else None
+        return kept[0] if kept and self._is_fresh(*kept, _KEEP_PRINCIPAL) else None
 
     async def identify(
         self,
@@ -63,10 +69,10 @@ class Identities:
         if len(question[1]) > _LONGEST_CREDENTIAL:
             return Rejection("invalid")
         kept = self._principals.get(question)
-        if kept and _is_fresh(*kept, max_age):
+        if kept and self._is_fresh(*kept, max_age):
             return kept[0]
         rejected = self._rejections.get(question)
-        return rejected[0] if rejected and rejected[1] + _KEEP_REJECTION > time.time() else None
+        return rejected[0] if rejected and rejected[1] + _KEEP_REJECTION > self._clock() else None
 
     async def _ask_once(self, question: _Question, address: str) -> Principal | Rejection:
         task = self._asking.get(question)
@@ -100,11 +106,10 @@ class Identities:
     def _keep(self, question: _Question, answer: Principal | Rejection) -> None:
         if isinstance(answer, Rejection):
             self._principals.pop(question, None)
-            self._rejections[question] = answer, time.time()
+            self._rejections[question] = answer, self._clock()
         else:
             self._rejections.pop(question, None)
-            self._principals[question] = answer, time.time()
+            self._principals[question] = answer, self._clock()
 
-
-def _is_fresh(principal: Principal, asked_at: float, max_age: float) -> bool:
-    return time.time() < min(asked_at + max_age, principal.expires_at)
+    def _is_fresh(self, principal: Principal, asked_at: float, max_age: float) -> bool:
+        return self._clock() < min(asked_at + max_age, principal.expires_at)

@@ -2,10 +2,10 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator
 
 from servicekit.settings import ServiceSettings
 
@@ -68,19 +68,31 @@ class GatewaySettings(ServiceSettings):
     session_port: int = 7865
     h5_address: str = ""
 
-    @model_validator(mode="after")
-    def _refuse_bad_values(self) -> Self:
-        for origin in self.origins:
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in _split(value):
             parts = urlsplit(origin)
             if (
                 parts.scheme not in ("http", "https")
                 or origin != f"{parts.scheme}://{parts.netloc}"
             ):
-                raise ValueError(f"cors_origins: {origin!r} is not scheme://host[:port]")
-        if self.h5_dist and not (self.h5_dist / "index.html").is_file():
-            raise ValueError(f"h5_dist: there is no index.html in {self.h5_dist}")
-        _ = self.proxies
-        return self
+                raise ValueError(f"{origin!r} is not scheme://host[:port]. 来源格式不正确")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        for part in _split(value):
+            ip_network(part, strict=False)
+        return value
+
+    @field_validator("h5_dist")
+    @classmethod
+    def _check_dist(cls, value: Path | None) -> Path | None:
+        if value is not None and not (value / "index.html").is_file():
+            raise ValueError(f"there is no index.html in {value}. 目录中没有 index.html")
+        return value
 
     @property
     def origins(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from aiohttp import web
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 
+# A test says itself which cookies it sends.
+_NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 KEY = "introspection-key-of-the-tests"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,6 +57,7 @@ class Auth(StandIn):
 
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     questions: list[dict[str, Any]] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     pause: asyncio.Event | None = None
     status: int = 200
 
@@ -94,6 +98,7 @@ class Auth(StandIn):
     async def _introspect(self, request: web.Request) -> web.StreamResponse:
         question = await request.json()
         self.questions.append(question)
+        self.asked.set()
         if self.pause is not None:
             await self.pause.wait()
         if self.status != 200 or request.headers["Authorization"] != f"Bearer {KEY}":
@@ -168,6 +173,7 @@ class Suite:
     session: StandIn
     kb: StandIn
     chat: StandIn
+    data: Path
 
     @property
     def address(self) -> tuple[str, int]:
@@ -208,8 +214,10 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             }
             chosen = GatewaySettings.model_validate(values | settings)
             url = await running.enter_async_context(serving(chosen, read_timeout))
-            client = await running.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
-            return Suite(url, client, auth, session, kb, chat)
+            client = await running.enter_async_context(
+                httpx.AsyncClient(base_url=url, timeout=20, cookies=CookieJar(_NO_COOKIES))
+            )
+            return Suite(url, client, auth, session, kb, chat, tmp_path)
 
         yield start_suite
 
