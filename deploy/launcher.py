@@ -123,7 +123,7 @@ def _write_configuration(run: Path) -> Path:
             f"command={_value(shlex.quote(sys.executable))} -m {name}\n"
             f"priority={priority}\n"
             "autorestart=true\n"
-            "startsecs=5\n"  # dies sooner: the next try comes one second later than the last
+            "startsecs=30\n"  # when it dies sooner, each pause is a second longer than the last
             "startretries=1000\n"
             "stopasgroup=true\nkillasgroup=true\nstopwaitsecs=15\n"
             "redirect_stderr=true\nstdout_logfile=NONE\nstdout_events_enabled=true\n"

@@ -60,16 +60,36 @@ class Stack:
 
     def add_client(self, name: str) -> Client:
         output = self.run("auth_service", "client", "add", name)
+        number = re.search(r"client id: (\d+)", output)
         pem = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", output, re.DOTALL)
-        number = re.search(r"\bclient(?:_id| id)?\W+(\d+)", output, re.IGNORECASE)
-        assert pem, output
         assert number, output
+        assert pem, output
         return Client(number[1], pem[0] + "\n")
 
 
 @contextmanager
 def running_stack(folder: Path, **env: str) -> Iterator[Stack]:
-    """Start the launcher on a new data folder in `folder`, and end everything on leaving."""
+    """Start the launcher on the data in `folder`, and end everything on leaving."""
+    ports, environment = stack_environment(folder, **env)
+    log = folder / "console.log"
+    with started_launcher(environment, log) as process:
+        wait_until_ready(ports.values(), process, log)
+        url, secret = f"http://127.0.0.1:{ports['gateway']}", environment["H5_DEMO_SECRET"]
+        yield Stack(
+            url=url,
+            admin_key=environment["CHAT2LLM_ADMIN_KEY"],
+            demo_secret=secret,
+            demo_link=f"{url}/api/sso?client=0&secret={quote(secret)}",
+            data=Path(environment["CHAT2LLM_DATA"]),
+            env=environment,
+            ports=ports,
+            log=log,
+            pid=process.pid,
+        )
+
+
+def stack_environment(folder: Path, **env: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Free ports for the services, and an environment that says so."""
     ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
     settings = {f"{name.removesuffix('_service').upper()}_PORT": str(ports[name]) for name in ports}
     settings |= {
@@ -77,33 +97,27 @@ def running_stack(folder: Path, **env: str) -> Iterator[Stack]:
         "GATEWAY_HOST": "127.0.0.1",
         "H5_DEMO_SECRET": "a-demo-secret-for-tests",
         "CHAT2LLM_ADMIN_KEY": "c2l-an-admin-key-for-tests-0123456789abcdef",
-    } | env
-    environment = os.environ | settings
-    log = folder / "console.log"
+    }
+    return ports, os.environ | settings | env
+
+
+@contextmanager
+def started_launcher(
+    environment: Mapping[str, str], log: Path, *arguments: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The launcher in a process group of its own, its console going to `log`."""
     with log.open("ab") as console:
         process = subprocess.Popen(
-            [sys.executable, "-m", "deploy.launcher"],
+            [sys.executable, "-m", "deploy.launcher", *arguments],
             cwd=ROOT,
-            env=environment,
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    url, secret = f"http://127.0.0.1:{ports['gateway']}", settings["H5_DEMO_SECRET"]
     try:
-        wait_until_ready(ports.values(), process, log)
-        yield Stack(
-            url=url,
-            admin_key=settings["CHAT2LLM_ADMIN_KEY"],
-            demo_secret=secret,
-            demo_link=f"{url}/api/sso?client=0&secret={quote(secret)}",
-            data=Path(settings["CHAT2LLM_DATA"]),
-            env=environment,
-            ports=ports,
-            log=log,
-            pid=process.pid,
-        )
+        yield process
     finally:
         _stop(process)
 
