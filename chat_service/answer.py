@@ -21,6 +21,7 @@ from servicekit.errors import ServiceError
 _RECENT_TURNS = 5
 _STORE_TIMEOUT = 20
 _LONGEST_CONDENSED = 500
+_LONGEST_RETRIEVED = 4000
 _UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
 _KB_AWAY = "知识库暂时无法检索，请稍后再试。The knowledge base cannot be searched right now."
 
@@ -157,7 +158,7 @@ class Answering:
         return await self._kb.search(
             question.knowledge_base,
             caller=question.caller,
-            query=await self._standalone(question, history),
+            query=(await self._standalone(question, history))[:_LONGEST_RETRIEVED],
             top_k=question.top_k,
             score_threshold=question.score_threshold,
         )

@@ -28,7 +28,6 @@ from chat_service.wire import Citation, Format, docs_chunk, document_list
 from servicekit.errors import EnvelopeRoute, NotFound
 from servicekit.identity import CALLER_HEADER, Caller, require_scope
 
-_KEEP_ALIVE_EVERY = 10.0
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -141,12 +140,19 @@ class AnswerStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, answering: Answering, question: Question, turn: Turn, fmt: Format, *, whole: bool
+        self,
+        answering: Answering,
+        question: Question,
+        turn: Turn,
+        fmt: Format,
+        *,
+        whole: bool,
+        keep_alive_every: float = 10,
     ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._answering, self._question, self._turn = answering, question, turn
-        self._format, self._whole = fmt, whole
+        self._format, self._whole, self._keep_alive_every = fmt, whole, keep_alive_every
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -154,7 +160,7 @@ class AnswerStream(Response):
         reader = kind(send, self._format)
         async with anyio.create_task_group() as group:
             group.start_soon(_until_client_leaves, receive, group.cancel_scope)
-            group.start_soon(reader.keep_alive)
+            group.start_soon(reader.keep_alive, self._keep_alive_every)
             await self._answering.answer(self._question, self._turn, reader)
             group.cancel_scope.cancel()
         await reader.end()
@@ -174,13 +180,13 @@ class _StreamReader:
     async def docs(self, citations: list[Citation]) -> None:
         await self._write(docs_chunk(citations))
 
-    async def keep_alive(self) -> None:
+    async def keep_alive(self, every: float) -> None:
         while True:
             silence = time.monotonic() - self._wrote_at
-            if silence >= _KEEP_ALIVE_EVERY:
+            if silence >= every:
                 await self._write(self._format.keep_alive)
             else:
-                await anyio.sleep(_KEEP_ALIVE_EVERY - silence)
+                await anyio.sleep(every - silence)
 
     async def end(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
@@ -204,7 +210,7 @@ class _WholeReader:
     async def docs(self, citations: list[Citation]) -> None:
         self._docs = document_list(citations)
 
-    async def keep_alive(self) -> None:
+    async def keep_alive(self, every: float) -> None:
         """One object only: nothing may come before it."""
 
     async def end(self) -> None:

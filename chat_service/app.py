@@ -64,8 +64,7 @@ class VendorModels:
         if vendor.name not in self._condensing:
             model = LangChainModel(vendor, connect_timeout=self._settings.llm_connect_timeout)
             self._opened.append(model)
-            within = min(_CONDENSE_WITHIN, self._settings.llm_first_token_timeout)
-            deadlines = Deadlines(within, within, within)
+            deadlines = Deadlines(_CONDENSE_WITHIN, _CONDENSE_WITHIN, _CONDENSE_WITHIN)
             self._condensing[vendor.name] = GuardedModel(model, deadlines, self._circuit(vendor))
         return self._condensing[vendor.name]
 

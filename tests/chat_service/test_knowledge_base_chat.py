@@ -186,6 +186,14 @@ async def test_a_failed_condensing_costs_nothing(
     assert said == [{"answer": "好"}]
 
 
+async def test_a_very_long_question_is_searched_by_its_beginning(
+    chat: Chat, kb: KbStandIn, vendor: VendorServer
+) -> None:
+    await chat.ask("长" * 20_000, knowledge_base_name="kb1")
+    assert kb.searches[0]["query"] == "长" * 4_000
+    assert "长" * 20_000 in vendor.requests[0].body["messages"][-1]["content"]
+
+
 async def test_no_retrieval_with_top_k_0(chat: Chat, kb: KbStandIn) -> None:
     *_, last = await chat.ask(knowledge_base_name="kb1", top_k=0)
     assert last == {"docs": [NO_DOCS]}

@@ -189,8 +189,8 @@ class VendorServer:
         try:
             while await self._serve(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or stop() was called: asyncio logs a cancelled connection
         finally:
             writer.close()
             self._connections.discard(task)

@@ -1,0 +1,127 @@
+"""Keys of config.ini, old and new, and which vendor they make the default."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from chat_service.settings import ChatSettings
+from chat_service.vendors import Vendors
+from servicekit.settings import CONFIG_VARIABLE, ConfigurationError
+
+
+@pytest.fixture
+def load(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """Loads settings from this text of a config.ini, as the service does."""
+
+    def read(text: str) -> ChatSettings:
+        path = tmp_path / "config.ini"
+        path.write_text(text, encoding="utf-8")
+        with pytest.MonkeyPatch.context() as environment:  # an argument of the process, not code
+            environment.setenv(CONFIG_VARIABLE, str(path))
+            return ChatSettings.load()
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("OPENAI-API.API_KEY", "openai-api"),
+        ("ZHIPU-API.API_KEY", "zhipu-api"),
+        ("QWEN-API.API_KEY", "qwen-api"),
+        ("QIANFAN-API.API_KEY", "qianfan-api"),
+        ("QIANFAN.API_KEY", "qianfan-api"),
+        ("XINGHUO-API.API_KEY", "xinghuo-api"),
+        ("DEEPSEEK-API.API_KEY", "deepseek-api"),
+        ("MOONSHOT-API.API_KEY", "moonshot-api"),
+        ("OLLAMA.MODEL", "ollama"),
+        ("OLLAMA.BASE_URL", "ollama"),
+        ("LOCAL.MODEL", "local"),
+        ("CUSTOM-API.BASE_URL", "custom-api"),
+    ],
+)
+def test_one_key_is_enough(key: str, name: str, load: Any) -> None:
+    vendors = Vendors(load(f"[model_setting]\nENABLE_LLM_MODEL =\n{key} = http://x/v1\n"))
+    assert vendors.default.name == name
+    assert vendors.default.model
+    assert vendors.default.base_url.startswith("http")
+
+
+def test_values_win_over_presets(load: Any) -> None:
+    vendors = Vendors(
+        load(
+            "[model_setting]\nZHIPU-API.API_KEY = k\nZHIPU-API.MODEL = glm-x\n"
+            "ZHIPU-API.BASE_URL = http://proxy/v4/\n"
+        )
+    )
+    default = vendors.default
+    assert (default.model, default.base_url, default.bearer) == ("glm-x", "http://proxy/v4", "k")
+
+
+def test_xinghuo_s_secret(load: Any) -> None:
+    text = "[model_setting]\nXINGHUO-API.API_APPID = a\nXINGHUO-API.API_KEY = k\n"
+    assert Vendors(load(text)).default.bearer == "k"
+    assert Vendors(load(text + "XINGHUO-API.API_SECRET = s\n")).default.bearer == "k:s"
+
+
+def test_nothing_configured_is_offline(load: Any) -> None:
+    vendors = Vendors(load("[model_setting]\nENABLE_LLM_MODEL = zhipu-api\nZHIPU-API.API_KEY =\n"))
+    assert vendors.default.offline
+    assert vendors.choose("zhipu-api").offline
+    assert vendors.choose("no-such").offline
+
+
+def test_the_named_one_is_the_default(load: Any) -> None:
+    vendors = Vendors(
+        load(
+            "[model_setting]\nENABLE_LLM_MODEL = qwen-api\nQWEN-API.API_KEY = q\n"
+            "OPENAI-API.API_KEY = o\n"
+        )
+    )
+    assert vendors.default.name == "qwen-api"
+    assert vendors.choose("openai-api").name == "openai-api"
+    assert vendors.choose("zhipu-api").name == "qwen-api"
+
+
+def test_offline_can_be_chosen(load: Any) -> None:
+    text = "[model_setting]\nENABLE_LLM_MODEL = offline\nOPENAI-API.API_KEY = o\n"
+    assert Vendors(load(text)).default.offline
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OPENAI-API.APIKEY = x",
+        "ENABLE_LLM_MODEL = gpt",
+        "ENABLE_LLM_MODEL = custom-api",
+        "LLM_TOTAL_TIMEOUT = soon",
+        "CONTEXT_TOKENS = 1",
+    ],
+)
+def test_mistakes_stop_the_start_and_name_the_key(line: str, load: Any) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(f"[model_setting]\n{line}\n")
+    named = line.split(" = ")[0].replace("-", "_").replace(".", "_")
+    assert named in str(raised.value) or "CUSTOM-API.BASE_URL" in str(raised.value)
+
+
+def test_keys_of_the_old_file(load: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        load(
+            "[model_setting]\nENABLE_LLM_MODEL = zhipu-api\nZHIPU-API.API_KEY = k\n"
+            "OPENAI-API.API_KEY =\nXINGHUO-API.API_APPID =\nXINGHUO-API.API_KEY =\n"
+            "XINGHUO-API.API_SECRET =\nQWEN-API.API_KEY =\nQIANFAN.API_KEY =\n"
+            "QIANFAN.API_SECRET = s\nMODEL_ROOT_PATH = /models\nEMBEDDING_MODEL = m3e-base\n"
+            "EMBEDDING-API.API_KEY = e\n"
+        )
+    said = [record.getMessage().split()[0] for record in caplog.records]
+    assert sorted(said) == ["EMBEDDING_MODEL", "MODEL_ROOT_PATH", "QIANFAN.API_SECRET"]
+
+
+def test_secrets_are_not_shown(load: Any) -> None:
+    settings = load("[model_setting]\nOPENAI-API.API_KEY = very-secret\n")
+    assert settings.openai_api_api_key == SecretStr("very-secret")
+    assert "very-secret" not in repr(settings) + repr(Vendors(settings).default)
