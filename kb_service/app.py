@@ -1,6 +1,7 @@
 """kb_service, put together."""
 
 import asyncio
+import gc
 import hashlib
 import logging
 import os
@@ -109,6 +110,8 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
         chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
         upload_max_mb=settings.upload_max_mb,
     )
+    # A full collection over everything that was just imported would stop the loop for 100 ms.
+    gc.freeze()
     background = asyncio.create_task(_in_background(app.state.context, parsers, rows, settings))
     stack.push_async_callback(_cancel, background)
 

@@ -2,15 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from pydantic import ValidationError
 
 from kb_service.context import Context
-from kb_service.entities import ChunkOptions, CustomDoc
+from kb_service.entities import ChunkOptions, CustomDoc, KnowledgeBase
 from kb_service.errors import not_customised
 from kb_service.names import shown
 from kb_service.schemas import custom_docs
-from servicekit.errors import Invalid
+from servicekit.errors import Invalid, ServiceError
 from servicekit.identity import Caller, require_scope
 
 
@@ -22,6 +22,19 @@ async def _context(request: Request) -> Context:
 ContextDep = Annotated[Context, Depends(_context)]
 Reader = require_scope("kb:read")
 WriterDep = Annotated[Caller, require_scope("kb:write")]
+
+
+async def _listed_knowledge_base(
+    context: ContextDep, knowledge_base_name: Annotated[str, Query(max_length=1_000)]
+) -> KnowledgeBase:
+    try:
+        return context.library.readable(knowledge_base_name)
+    except ServiceError as error:
+        error.data = []  # where the answer is a list, the old wire's refusal has one too
+        raise
+
+
+ListedKnowledgeBaseDep = Annotated[KnowledgeBase, Depends(_listed_knowledge_base)]
 
 
 def chunk_options(

@@ -10,6 +10,7 @@ from pydantic import Json
 
 from kb_service.api.dependencies import (
     ContextDep,
+    ListedKnowledgeBaseDep,
     Reader,
     WriterDep,
     chunk_options,
@@ -60,10 +61,7 @@ _STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering
 
 
 @router.get("/list_files", summary="获取知识库内的文件列表", dependencies=[Reader])
-async def list_files(
-    knowledge_base_name: Annotated[str, Query(max_length=1_000)], context: ContextDep
-) -> Names:
-    kb = context.library.readable(knowledge_base_name)
+async def list_files(kb: ListedKnowledgeBaseDep, context: ContextDep) -> Names:
     return Names(data=await context.library.listed_files(kb))
 
 

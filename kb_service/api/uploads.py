@@ -5,26 +5,36 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from servicekit.errors import EnvelopeRoute
+from servicekit.errors import EnvelopeRoute, Forbidden
+from servicekit.identity import CALLER_HEADER, CallerVerifier
 
 _FILES_MAX = 1_000
 _FIELD_MAX_MB = 32  # the field `docs` holds whole documents
 _REQUEST_MAX_FILES = 20  # a request may carry as much as so many files of the largest size
 
 
-class UploadRoute(EnvelopeRoute):
-    """A route with a multipart body; `app.state.context` knows the largest file."""
+class _CappedRoute(APIRoute):
+    """Knows who is calling before it reads a byte of the body, and reads that with limits."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_upload(request: Request) -> Response:
+            verifier: CallerVerifier = request.app.state.caller_verifier
+            caller = verifier.verify(request.headers.get(CALLER_HEADER))
+            if not caller.may("kb:write"):
+                raise Forbidden("The scope kb:write is needed. 没有权限。")
             return await handle(_UploadRequest(request.scope, request.receive))
 
         return handle_upload
+
+
+class UploadRoute(EnvelopeRoute, _CappedRoute):
+    """A route of the old wire with a multipart body; `app.state.context` knows the largest file."""
 
 
 class _UploadRequest(Request):

@@ -1,6 +1,7 @@
 """A real kb_service: over ASGI for most tests, on a socket where streams or bodies matter."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 
 from kb_service.app import create_app
 from kb_service.settings import KbSettings
+from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
 
 KEY = Ed25519PrivateKey.generate()
@@ -112,8 +114,24 @@ async def on_a_socket(settings: KbSettings) -> AsyncIterator[str]:
         await serving
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database after the migrations, which take a second that most tests can do without."""
+    path = tmp_path_factory.mktemp("migrated") / "kb.db"
+
+    async def migrate() -> None:
+        database = Database(sqlite_url(path), package="kb_service")
+        await database.upgrade()
+        await database.close()
+
+    asyncio.run(migrate())
+    return path
+
+
 @pytest.fixture
-def make_settings(tmp_path: Path) -> Callable[..., KbSettings]:
+def make_settings(tmp_path: Path, migrated: Path) -> Callable[..., KbSettings]:
+    (tmp_path / "kb").mkdir()
+    shutil.copy(migrated, tmp_path / "kb" / "kb.db")
     keys = tmp_path / "keys"
     keys.mkdir()
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
