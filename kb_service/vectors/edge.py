@@ -24,6 +24,9 @@ from kb_service.vectors import (
 # The write-ahead log keeps every update from the moment that it returns; a flush only shortens
 # what the next start replays. It blocks the process for about 15 ms on as many points.
 _FLUSH_AFTER = 1000
+# A knowledge base up to this size is scanned point by point: above, the inverted index is faster
+# even though its lists hold everybody's points.
+_SCAN_UP_TO = 1000
 
 
 class EdgeIndex:
@@ -120,7 +123,11 @@ def _load(folder: Path, dense_size: int | None) -> engine.EdgeShard:
 
 
 def _config(dense_size: int | None) -> engine.EdgeConfig:
-    sparse = {SPARSE: engine.EdgeSparseVectorParams(modifier=engine.Modifier.Idf)}
+    sparse = {
+        SPARSE: engine.EdgeSparseVectorParams(
+            modifier=engine.Modifier.Idf, full_scan_threshold=_SCAN_UP_TO
+        )
+    }
     if dense_size is None:
         return engine.EdgeConfig(sparse_vectors=sparse)
     dense = {DENSE: engine.EdgeVectorParams(dense_size, engine.Distance.Cosine)}
