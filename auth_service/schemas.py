@@ -12,7 +12,6 @@ class IntrospectionRequest(BaseModel):
 
     credential: str
     presented_as: Place
-    address: str = ""
     want_session: bool = False
 
 

@@ -30,14 +30,16 @@ class Sessions:
 
     async def open(self, client_id: int, user_id: str) -> SessionToken:
         """A new session, for a login without a v1 token."""
-        opened = await self._open(secrets.token_bytes(32), client_id, user_id)
-        assert opened is not None, "nobody can have revoked what is new"
-        return opened
+        token = _text(secrets.token_bytes(32))
+        return SessionToken(token, (await self._open(token, client_id, user_id)).expires_at)
 
     async def open_for(self, credential: str, client_id: int, user_id: str) -> SessionToken | None:
         """The one session of a v1 token, however often it is asked for; None when revoked."""
-        derived = hmac.digest(self._derive_key, credential.encode(), "sha256")
-        return await self._open(derived, client_id, user_id)
+        token = _text(hmac.digest(self._derive_key, credential.encode(), "sha256"))
+        found = await self._store.session(_hash(token))
+        if found is None or found.expires_at <= self._clock():
+            found = await self._open(token, client_id, user_id)
+        return None if found.revoked else SessionToken(token, found.expires_at)
 
     async def find(self, token: str) -> StoredSession:
         """The live session of this token. Raises CredentialRefused."""
@@ -57,17 +59,19 @@ class Sessions:
         """Delete what ended long ago; a revoked session outlives the v1 token it came from."""
         await self._store.delete_sessions(expired_before=self._clock() - kept_seconds)
 
-    async def _open(self, secret: bytes, client_id: int, user_id: str) -> SessionToken | None:
-        token = SESSION_PREFIX + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+    async def _open(self, token: str, client_id: int, user_id: str) -> StoredSession:
         now = self._clock()
-        opened = await self._store.open_session(
+        return await self._store.open_session(
             _hash(token),
             client_id=client_id,
             user_id=user_id,
             now=now,
             expires_at=now + SESSION_SECONDS,
         )
-        return None if opened.revoked else SessionToken(token, opened.expires_at)
+
+
+def _text(secret: bytes) -> str:
+    return SESSION_PREFIX + base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def _hash(token: str) -> str:

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Executable,
-    Select,
     Table,
     and_,
+    bindparam,
     delete,
     insert,
     or_,
@@ -31,6 +30,47 @@ _INSERT: dict[str, Callable[[Table], _Insert]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
+
+
+_CLIENT = select(CLIENTS).where(CLIENTS.c.id == bindparam("client_id"))
+_USER = select(USERS).where(
+    USERS.c.client_id == bindparam("client_id"), USERS.c.user_id == bindparam("user_id")
+)
+_SESSION = (
+    select(
+        SESSIONS.c.client_id,
+        SESSIONS.c.user_id,
+        SESSIONS.c.created_at,
+        SESSIONS.c.expires_at,
+        SESSIONS.c.revoked,
+        USERS.c.username,
+        and_(USERS.c.enable, CLIENTS.c.enable),
+        USERS.c.tokens_not_before,
+    )
+    .join_from(
+        SESSIONS,
+        USERS,
+        and_(USERS.c.client_id == SESSIONS.c.client_id, USERS.c.user_id == SESSIONS.c.user_id),
+    )
+    .join(CLIENTS, CLIENTS.c.id == SESSIONS.c.client_id)
+    .where(SESSIONS.c.token_hash == bindparam("token_hash"))
+)
+_KEYS = select(
+    API_KEYS.c.id,
+    API_KEYS.c.client_id,
+    API_KEYS.c.user_id,
+    API_KEYS.c.name,
+    API_KEYS.c.scopes,
+    API_KEYS.c.expires_at,
+    API_KEYS.c.last_used_at,
+    API_KEYS.c.create_time,
+    and_(API_KEYS.c.enable, or_(API_KEYS.c.client_id.is_(None), CLIENTS.c.enable)),
+).join_from(API_KEYS, CLIENTS, CLIENTS.c.id == API_KEYS.c.client_id, isouter=True)
+_KEY = _KEYS.where(API_KEYS.c.key_hash == bindparam("key_hash"))
+_KEY_OF = _KEYS.where(
+    API_KEYS.c.client_id.is_not_distinct_from(bindparam("client_id")),
+    API_KEYS.c.user_id == bindparam("user_id"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +135,7 @@ class Store:
         self._database = database
 
     async def client(self, client_id: int) -> StoredClient | None:
-        row = await self._first(select(CLIENTS).where(CLIENTS.c.id == client_id))
+        row = await self._first(_CLIENT, client_id=client_id)
         return StoredClient(*row) if row else None
 
     async def clients(self) -> list[StoredClient]:
@@ -124,29 +164,26 @@ class Store:
         await self._write(update(CLIENTS).where(CLIENTS.c.id == client_id).values(enable=enable))
 
     async def user(self, client_id: int, user_id: str) -> StoredUser | None:
-        row = await self._first(_user(client_id, user_id))
+        row = await self._first(_USER, client_id=client_id, user_id=user_id)
         return StoredUser(*row) if row else None
 
     async def save_user(self, client_id: int, user_id: str, *, username: str) -> StoredUser:
         """The user under this name, who may be new; two first sights at once make one row."""
+        owner = {"client_id": client_id, "user_id": user_id}
         async with self._database.transaction() as session:
             connection = await session.connection()
             added = _INSERT[connection.dialect.name](USERS).values(
-                client_id=client_id,
-                user_id=user_id,
-                username=username,
-                enable=True,
-                create_time=_now(),
+                **owner, username=username, enable=True, create_time=_now()
             )
             renamed = added.on_conflict_do_update(
                 index_elements=["client_id", "user_id"], set_={"username": username}
             )
             await connection.execute(renamed)
-            row = (await connection.execute(_user(client_id, user_id))).one()
+            row = (await connection.execute(_USER, owner)).one()
             return StoredUser(*row)
 
     async def session(self, token_hash: str) -> StoredSession | None:
-        row = await self._first(_session(token_hash))
+        row = await self._first(_SESSION, token_hash=token_hash)
         return StoredSession(*row) if row else None
 
     async def open_session(
@@ -169,7 +206,7 @@ class Store:
                 where=and_(SESSIONS.c.expires_at <= now, SESSIONS.c.revoked.is_(False)),
             )
             await connection.execute(renewed)
-            row = (await connection.execute(_session(token_hash))).one()
+            row = (await connection.execute(_SESSION, {"token_hash": token_hash})).one()
             return StoredSession(*row)
 
     async def revoke_session(self, token_hash: str) -> None:
@@ -181,15 +218,12 @@ class Store:
         await self._write(delete(SESSIONS).where(SESSIONS.c.expires_at < expired_before))
 
     async def key(self, key_hash: str) -> StoredKey | None:
-        row = await self._first(_key(API_KEYS.c.key_hash == key_hash))
+        row = await self._first(_KEY, key_hash=key_hash)
         return StoredKey(*row) if row else None
 
     async def key_of(self, client_id: int | None, user_id: str) -> StoredKey | None:
         """The key that acts as this principal."""
-        owner = and_(
-            API_KEYS.c.client_id.is_not_distinct_from(client_id), API_KEYS.c.user_id == user_id
-        )
-        row = await self._first(_key(owner))
+        row = await self._first(_KEY_OF, client_id=client_id, user_id=user_id)
         return StoredKey(*row) if row else None
 
     async def put_operator_key(
@@ -214,56 +248,15 @@ class Store:
     async def touch_key(self, key_id: int, *, now: float) -> None:
         await self._write(update(API_KEYS).where(API_KEYS.c.id == key_id).values(last_used_at=now))
 
-    async def _first(self, statement: Select[Any]) -> Sequence[Any] | None:
+    async def _first(self, statement: Executable, **values: Any) -> Sequence[Any] | None:
         async with self._database.reading() as session:
-            result = await (await session.connection()).execute(statement)
+            result = await (await session.connection()).execute(statement, values)
             row: Sequence[Any] | None = result.first()
             return row
 
     async def _write(self, statement: Executable) -> None:
         async with self._database.transaction() as session:
             await (await session.connection()).execute(statement)
-
-
-def _user(client_id: int, user_id: str) -> Select[Any]:
-    return select(USERS).where(USERS.c.client_id == client_id, USERS.c.user_id == user_id)
-
-
-def _session(token_hash: str) -> Select[Any]:
-    owner = and_(USERS.c.client_id == SESSIONS.c.client_id, USERS.c.user_id == SESSIONS.c.user_id)
-    return (
-        select(
-            SESSIONS.c.client_id,
-            SESSIONS.c.user_id,
-            SESSIONS.c.created_at,
-            SESSIONS.c.expires_at,
-            SESSIONS.c.revoked,
-            USERS.c.username,
-            and_(USERS.c.enable, CLIENTS.c.enable),
-            USERS.c.tokens_not_before,
-        )
-        .join_from(SESSIONS, USERS, owner)
-        .join(CLIENTS, CLIENTS.c.id == SESSIONS.c.client_id)
-        .where(SESSIONS.c.token_hash == token_hash)
-    )
-
-
-def _key(which: ColumnElement[bool]) -> Select[Any]:
-    return (
-        select(
-            API_KEYS.c.id,
-            API_KEYS.c.client_id,
-            API_KEYS.c.user_id,
-            API_KEYS.c.name,
-            API_KEYS.c.scopes,
-            API_KEYS.c.expires_at,
-            API_KEYS.c.last_used_at,
-            API_KEYS.c.create_time,
-            and_(API_KEYS.c.enable, or_(API_KEYS.c.client_id.is_(None), CLIENTS.c.enable)),
-        )
-        .join_from(API_KEYS, CLIENTS, CLIENTS.c.id == API_KEYS.c.client_id, isouter=True)
-        .where(which)
-    )
 
 
 def _now() -> datetime:

@@ -1,6 +1,9 @@
 """Fixtures of auth_service: its app in this process, clients with keys, and the gateway's side."""
 
 import asyncio
+import base64
+import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,12 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from fastapi import FastAPI
-from sqlalchemy import Executable
+from sqlalchemy import Executable, update
 
 from auth_service.app import create_app, open_database
 from auth_service.bootstrap import Secrets, ensure_secrets
 from auth_service.keys import MasterKey, make_key_pair
+from auth_service.models import CLIENTS, USERS
 from auth_service.settings import AuthSettings
 from auth_service.store import Store
 from servicekit.database import Database
@@ -47,15 +55,19 @@ class Gateway:
     async def introspect(
         self, credential: str, place: str = "header", *, want_session: bool = False
     ) -> dict[str, Any]:
+        asked = {
+            "credential": credential,
+            "presented_as": place,
+            "address": "192.0.2.7",  # for the limits to come
+            "want_session": want_session,
+        }
         answer = await self.http.post(
             "/internal/introspect",
-            json={
-                "credential": credential,
-                "presented_as": place,
-                "address": "192.0.2.7",
-                "want_session": want_session,
+            content=json.dumps(asked),  # ASCII, so that it may hold anything
+            headers={
+                "Authorization": f"Bearer {self.secrets.introspection_key}",
+                "Content-Type": "application/json",
             },
-            headers={"Authorization": f"Bearer {self.secrets.introspection_key}"},
         )
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
@@ -67,15 +79,30 @@ class Gateway:
     async def add_client(self, name: str, key_pair: tuple[str, bytes]) -> str:
         """A client with this key pair; its id."""
         number = await self.store.add_client(name=name, kind="host", description="")
-        sealed = MasterKey(self.secrets.master_key).seal(key_pair[1], client_id=number)
-        await self.store.set_client_keys(number, public_key=key_pair[0], private_key=sealed)
-        self.keys[str(number)] = key_pair[0]
+        await self.replace_keys(str(number), key_pair)
         return str(number)
+
+    async def replace_keys(self, client_id: str, key_pair: tuple[str, bytes]) -> None:
+        number = int(client_id)
+        sealed = MasterKey(self.secrets.master_key).seal(key_pair[1], client_id=number)
+        keys = {"public_key": key_pair[0], "private_key": sealed}
+        await self.execute(update(CLIENTS).where(CLIENTS.c.id == number).values(**keys))
+        self.keys[client_id] = key_pair[0]
 
     def mint(self, client_id: str, user_id: str = "u1", **claims: Any) -> str:
         key = claims.pop("public_key", self.keys.get(client_id, ""))
         claims.setdefault("timestamp", self.clock.now)
         return mint_token(client_id=client_id, public_key=key, user_id=user_id, **claims)
+
+    def seal(self, client_id: str, plain: bytes) -> str:
+        """A token around any plain text."""
+        return seal(client_id, plain, self.keys[client_id])
+
+    async def disable(self, client_id: str) -> None:
+        await self.store.enable_client(int(client_id), enable=False)
+
+    async def update_user(self, user_id: str, **values: Any) -> None:
+        await self.execute(update(USERS).where(USERS.c.user_id == user_id).values(**values))
 
     async def execute(self, statement: Executable) -> list[Any]:
         async with self.database.transaction() as session:
@@ -83,6 +110,20 @@ class Gateway:
             return list(result) if result.returns_rows else []
 
 
+def seal(client_id: str, plain: bytes, public_key: str) -> str:
+    key = load_pem_public_key(public_key.encode())
+    assert isinstance(key, RSAPublicKey)
+    sealed = key.encrypt(plain, OAEP(MGF1(SHA256()), SHA256(), None))
+    return wrap(f"{client_id}|{base64.b64encode(sealed).decode()}")
+
+
+def wrap(outer: str) -> str:
+    """The outer layer of a token."""
+    return base64.b64encode(outer.encode()).decode()
+
+
+REFUSED = {"active": False, "reason": "invalid"}
+EXPIRED = {"active": False, "reason": "expired"}
 Start = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 
@@ -97,13 +138,35 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, migrated once for all tests; each starts from a copy."""
+    folder = tmp_path_factory.mktemp("migrated")
+
+    async def migrate() -> None:
+        database = open_database(AuthSettings(chat2llm_data=folder))
+        await database.upgrade()
+        await database.close()
+
+    asyncio.run(migrate())
+    return folder / "auth" / "auth.db"
+
+
 @pytest.fixture
-def start(tmp_path: Path, clock: Clock) -> Start:
+def data(tmp_path: Path, migrated: Path) -> Path:
+    """This test's data folder."""
+    (tmp_path / "data" / "auth").mkdir(parents=True)
+    shutil.copy(migrated, tmp_path / "data" / "auth")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def start(data: Path, clock: Clock) -> Start:
     """Starts the service on this test's data folder, with settings."""
 
     @asynccontextmanager
     async def started(**settings: Any) -> AsyncIterator[Gateway]:
-        chosen = AuthSettings(chat2llm_data=tmp_path / "data", **settings)
+        chosen = AuthSettings(chat2llm_data=data, **settings)
         app = create_app(chosen, clock=clock)
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000))
         database = open_database(chosen)
