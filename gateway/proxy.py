@@ -11,7 +11,7 @@ from yarl import URL
 
 from gateway.auth import Admission, Admitted
 from gateway.errors import CredentialRefused, UpstreamTooSlow, render
-from gateway.inbound import Inbound, Peers
+from gateway.inbound import COOKIE_NAME, Inbound, Peers
 from gateway.routing import Route
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.http import REQUEST_ID_HEADER
@@ -33,10 +33,10 @@ _NOT_PASSED_DOWN = frozenset(
         b"x-request-id",
     )
 )
-_STREAM_HEADERS = (
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"x-accel-buffering", b"no"),
-)
+_STREAM_HEADERS = {
+    b"cache-control": b"no-cache, no-transform",
+    b"x-accel-buffering": b"no",
+}
 _OWN_HEADERS_ONLY = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _SMALL = 64 * 1024
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=None)
@@ -184,6 +184,8 @@ class _Exchange:
         )
         if self._admitted is not None:
             headers.append((CALLER_HEADER, self._admitted.principal.header))
+        elif inbound.cookie:  # a sign-in goes on with the user that this browser already has
+            headers.append(("Cookie", f"{COOKIE_NAME}={inbound.cookie}"))
         if streamed and inbound.content_length is not None:
             headers.append(("Content-Length", inbound.content_length))
         return headers
@@ -228,8 +230,8 @@ class _Exchange:
         bodiless = self.route.method == "HEAD" or status in (204, 304)
         headers, length, chunked = _headers_down(response, keep_length=status not in (204, 304))
         if self.route.stream:
-            headers = [pair for pair in headers if pair[0] != b"cache-control"]
-            headers += _STREAM_HEADERS
+            headers = [pair for pair in headers if pair[0] not in _STREAM_HEADERS]
+            headers += _STREAM_HEADERS.items()
         if self._admitted is not None and self._admitted.set_cookie:
             headers.append((b"set-cookie", self._admitted.set_cookie.encode()))
         if bodiless or 0 <= length <= _SMALL:

@@ -54,7 +54,7 @@ function greet(user) {
   const name = document.createElement("strong");
   name.textContent = user.username;
   const heading = document.createElement("h1");
-  heading.append("您好，", name);
+  heading.append("您好 Hello, ", name);
   const details = document.createElement("p");
   details.className = "small";
   details.textContent = user.user_id

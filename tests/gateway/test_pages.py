@@ -190,6 +190,11 @@ async def test_without_a_token_auth_service_decides(suite: Suite) -> None:
     for query in ("client=0&secret=s", "token=", ""):
         answer = await suite.client.get(f"/api/sso?{query}")
         assert answer.json()["path"] == (f"/sso?{query}" if query else "/sso")
+    cookies = {"Cookie": "theirs=1; chat2llm_session=c2s-good"}
+    answer = await suite.client.get("/sso?client=0", headers=cookies)
+    seen = dict(answer.json()["headers"])
+    assert seen["Cookie"] == "chat2llm_session=c2s-good"  # the browser's user goes on
+    assert "X-Chat2LLM-Caller" not in seen
     assert suite.auth.questions == []
 
 
