@@ -4,9 +4,8 @@ import argparse
 import logging
 import os
 import re
-import sys
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import uvicorn
@@ -22,7 +21,6 @@ from servicekit.logs import request_id
 from servicekit.settings import CONFIG_VARIABLE, ConfigurationError
 
 Check = Callable[[], Awaitable[None]]
-_RETRY = {"Retry-After": "1"}
 _REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
 
 
@@ -36,9 +34,8 @@ def build_app(
     app = FastAPI(title=title, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.ready_checks = ()
     app.add_middleware(RequestIdMiddleware)
-    app.add_exception_handler(ServiceError, render_problem)
-    app.add_exception_handler(RequestValidationError, render_problem)
-    app.add_exception_handler(Exception, render_problem)
+    for kind in (ServiceError, RequestValidationError, Exception):
+        app.add_exception_handler(kind, render_problem)
 
     @app.get("/livez", tags=["health"], summary="The process runs")
     async def livez() -> dict[str, str]:
@@ -46,20 +43,16 @@ def build_app(
 
     @app.get("/readyz", tags=["health"], summary="Everything that this service needs answers")
     async def readyz() -> JSONResponse:
-        return await _run_checks(app.state.ready_checks)
-
-    return app
-
-
-async def _run_checks(checks: Sequence[Check]) -> JSONResponse:
-    for check in checks:
         try:
-            await check()
+            for check in app.state.ready_checks:
+                await check()
         except Exception as error:  # any failure means not ready; it is logged
             unexpected = not isinstance(error, ServiceError)
             logging.getLogger(__name__).warning("not ready: %s", error, exc_info=unexpected)
-            return JSONResponse({"status": "unavailable"}, 503, _RETRY)
-    return JSONResponse({"status": "ok"})
+            return JSONResponse({"status": "unavailable"}, 503, {"Retry-After": "1"})
+        return JSONResponse({"status": "ok"})
+
+    return app
 
 
 class RequestIdMiddleware:
@@ -92,8 +85,7 @@ def serve(
     """
     parser = argparse.ArgumentParser(prog=f"python -m {factory.partition('.')[0]}")
     parser.add_argument("--config", metavar="FILE", help="config.ini to read 配置文件")
-    config = parser.parse_args().config
-    if config:
+    if config := parser.parse_args().config:
         os.environ[CONFIG_VARIABLE] = config
     try:
         host, port = address()
@@ -110,4 +102,4 @@ def serve(
             timeout_graceful_shutdown=5,
         )
     except ConfigurationError as error:
-        sys.exit(f"{parser.prog}: {error}")
+        parser.error(str(error))

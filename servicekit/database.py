@@ -20,6 +20,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 ReadSession = NewType("ReadSession", AsyncSession)
+# The URL comes through a pipe: other users of the machine can read command lines.
+_UPGRADE = """
+import sys
+from alembic import command, config
+made = config.Config()
+made.set_main_option("script_location", sys.argv[1].replace("%", "%%"))
+made.attributes["url"] = sys.stdin.read()
+command.upgrade(made, "head")
+"""
 
 
 class Database:
@@ -34,9 +43,7 @@ class Database:
             self._writer = _sqlite_engine(url, 1, synchronous, "BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(url, 4, synchronous, "BEGIN")
         else:
-            self._writer = self._reader = create_async_engine(
-                url, pool_pre_ping=True, hide_parameters=True
-            )
+            self._writer = self._reader = _engine(url, pool_pre_ping=True)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -59,15 +66,10 @@ class Database:
         newest = max(path.stem for path in (folder / "versions").glob("[0-9]*.py"))
         if await self._revision() == newest:
             return
-        code = (
-            "import sys; from alembic import command; from alembic.config import Config; "
-            "c = Config(); c.set_main_option('script_location', sys.argv[1]); "
-            "c.attributes['url'] = sys.argv[2]; command.upgrade(c, 'head')"
-        )
         child = await create_subprocess_exec(
-            sys.executable, "-c", code, str(folder), self.url, stdout=PIPE, stderr=STDOUT
+            sys.executable, "-c", _UPGRADE, str(folder), stdin=PIPE, stdout=PIPE, stderr=STDOUT
         )
-        output, _ = await child.communicate()
+        output, _ = await child.communicate(self.url.encode())
         if child.returncode:
             raise RuntimeError(f"{self._package}: the migration failed\n{output.decode()}")
 
@@ -95,26 +97,24 @@ def sqlite_url(path: Path) -> str:
 
 
 def _sqlite_engine(url: str, connections: int, synchronous: str, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=30,
-        hide_parameters=True,  # what people write stays out of the log
-    )
+    engine = _engine(url, pool_size=connections, max_overflow=0, pool_timeout=30)
 
     def set_pragmas(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN would come too late
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout = 10000")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {synchronous}")
-        cursor.execute("PRAGMA foreign_keys = ON")
+        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.close()
 
     event.listen(engine.sync_engine, "connect", set_pragmas)
     event.listen(engine.sync_engine, "begin", lambda c: c.exec_driver_sql(begin))
     return engine
+
+
+def _engine(url: str, **options: Any) -> AsyncEngine:
+    """Without parameters in its messages: what people write stays out of the log."""
+    return create_async_engine(url, hide_parameters=True, **options)
 
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncSession]:

@@ -16,6 +16,7 @@ Two surfaces: new routes answer RFC 9457 problem details with the true status; r
 "always".
 """
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -104,27 +105,23 @@ class SafeJSONResponse(JSONResponse):
     """JSON that survives lone surrogates, which user input may hold and UTF-8 cannot."""
 
     def render(self, content: Any) -> bytes:
-        try:
-            return super().render(content)
-        except UnicodeEncodeError:
-            return super().render(_without_surrogates(content))
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode(errors="replace")
 
 
 async def render_problem(_: Request, error: Exception) -> Response:
     """Show any error on a new surface as RFC 9457 problem details."""
-    headers: dict[str, str] = {}
-    body: dict[str, Any] = {"type": "about:blank", "request_id": request_id.get()}
+    kind: ServiceError | type[ServiceError] = ServiceError
+    detail = "Internal error; the log has it under this request id. 内部错误。"
+    headers, more = dict[str, str](), dict[str, Any]()
     if isinstance(error, RequestValidationError):
-        body |= {"title": "invalid", "status": 422, "code": "invalid"}
-        body |= {"detail": "The request is not valid.", "errors": validation_errors(error)}
+        kind, detail = Invalid, "The request is not valid. 请求参数有误。"
+        more = {"errors": validation_errors(error)}
     elif isinstance(error, ServiceError):
-        headers = error.headers
-        body |= {"title": error.code, "status": error.status, "code": error.code}
-        body |= {"detail": str(error)}
-    else:
-        body |= {"title": "internal_error", "status": 500, "code": "internal_error"}
-        body |= {"detail": "Internal error; the log has it under this request id. 内部错误。"}
-    return SafeJSONResponse(body, body["status"], headers, media_type="application/problem+json")
+        kind, detail, headers = error, str(error), error.headers
+    body = {"type": "about:blank", "title": kind.code, "status": kind.status, "detail": detail}
+    body |= {"code": kind.code, "request_id": request_id.get()} | more
+    return SafeJSONResponse(body, kind.status, headers, media_type="application/problem+json")
 
 
 def validation_errors(error: RequestValidationError) -> list[dict[str, Any]]:
@@ -134,11 +131,3 @@ def validation_errors(error: RequestValidationError) -> list[dict[str, Any]]:
         if full["type"] == "json_invalid":
             item |= {"input": {}, "ctx": {"error": str(full.get("ctx", {}).get("error", ""))}}
     return shown
-
-
-def _without_surrogates(content: Any) -> Any:
-    if isinstance(content, str):
-        return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(content, dict):
-        return {key: _without_surrogates(value) for key, value in content.items()}
-    return [_without_surrogates(i) for i in content] if isinstance(content, list) else content

@@ -1,13 +1,14 @@
 """HTTP to other services and to the outside world, with timeouts and the request id."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import httpx
 import orjson
 
-from servicekit.errors import ServiceError, Unavailable, UpstreamError
+from servicekit.errors import Unavailable, UpstreamError
 from servicekit.logs import request_id
 
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -63,17 +64,13 @@ class ServiceClient:
             raise UpstreamError(f"{self._name} did not answer in time. 服务响应超时。") from None
         except aiohttp.ClientError as error:
             raise self._unreachable() from error
-        if status >= 500:
-            raise self._unreachable() if status == 503 else UpstreamError(self._failed(status))
-        try:
-            return status, orjson.loads(raw) if raw else None
-        except orjson.JSONDecodeError as error:
-            raise UpstreamError(self._failed(status)) from error
+        if status < 500:
+            with suppress(orjson.JSONDecodeError):
+                return status, orjson.loads(raw) if raw else None
+        elif status == 503:
+            raise self._unreachable()
+        raise UpstreamError(f"{self._name} failed ({status}). 内部服务出错。")
 
-    def _unreachable(self) -> ServiceError:
-        return Unavailable(
-            f"{self._name} is not available. 服务暂不可用，请稍后再试。", retry_after=2
-        )
-
-    def _failed(self, status: int) -> str:
-        return f"{self._name} failed ({status}). 内部服务出错。"
+    def _unreachable(self) -> Unavailable:
+        text = f"{self._name} is not available. 服务暂不可用，请稍后再试。"
+        return Unavailable(text, retry_after=2)

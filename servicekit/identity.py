@@ -14,11 +14,13 @@ from cachetools import LRUCache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from fastapi import Depends, Request
+from jwt.types import Options
 
 from servicekit.errors import Forbidden, Unauthorized
 
 CALLER_HEADER = "X-Chat2LLM-Caller"
 _AUDIENCE = "chat2llm-services"
+_REQUIRED: Options = {"require": ["exp", "aud"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,7 @@ class CallerVerifier:
 
     def _decode(self, header: str) -> tuple[Caller, float]:
         try:
-            claims = jwt.decode(
-                header,
-                self._key,
-                algorithms=["EdDSA"],
-                audience=_AUDIENCE,
-                options={"require": ["exp", "aud"]},
-            )
+            claims = jwt.decode(header, self._key, ["EdDSA"], _REQUIRED, audience=_AUDIENCE)
             names = Caller.__dataclass_fields__
             fields = {name: claims[name] for name in names} | {"scopes": tuple(claims["scopes"])}
         except (jwt.InvalidTokenError, KeyError, TypeError):

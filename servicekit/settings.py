@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CONFIG_VARIABLE = "CHAT2LLM_CONFIG"
+_LEVEL = "(?i)^(debug|info|warning|error)$"
 
 
 class ConfigurationError(Exception):
@@ -36,8 +37,10 @@ class ServiceSettings(BaseSettings):
     elsewhere: ClassVar[frozenset[str]] = frozenset()
     retired: ClassVar[dict[str, str]] = {}
 
-    chat2llm_data: Path = Path("data")
-    log_level: str = "INFO"
+    chat2llm_data: Path = Field(Path("data"), description="Folder of all data. 数据目录。")
+    log_level: str = Field(
+        "INFO", pattern=_LEVEL, description="DEBUG, INFO, WARNING, ERROR. 日志级别。"
+    )
 
     @classmethod
     def load(cls) -> Self:
@@ -47,13 +50,10 @@ class ServiceSettings(BaseSettings):
         """
         sections = _read_file()
         cls._refuse_unknown(sections)
-        known = cls.model_fields
-        values: dict[str, Any] = {
-            key: value
-            for keys in sections.values()
-            for key, value in keys.items()
-            if key in known and value
-        }
+        in_environment = {name.lower() for name, value in os.environ.items() if value}
+        wanted = cls.model_fields.keys() - in_environment
+        given = [item for keys in sections.values() for item in keys.items()]
+        values: dict[str, Any] = {key: value for key, value in given if key in wanted and value}
         try:
             return cls(**values)
         except ValidationError as error:
@@ -78,17 +78,6 @@ class ServiceSettings(BaseSettings):
                     raise ConfigurationError(
                         f"Unknown key {key.upper()} in [{section}]. 配置文件中有无法识别的键。"
                     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
 
 
 def _read_file() -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import CursorResult, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from servicekit.app import build_app
@@ -79,10 +79,23 @@ def migrations(tmp_path: Path) -> Iterator[Path]:
     del sys.modules[PACKAGE]
 
 
+@pytest.fixture(scope="module")
+def upgraded() -> list[bytes]:
+    """A database after its first upgrade: made by the first test that needs one."""
+    return []
+
+
 @pytest.fixture
-async def database(migrations: Path, tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(sqlite_url(tmp_path / "data" / "shop.db"), package=PACKAGE)
-    await database.upgrade()
+async def database(
+    migrations: Path, tmp_path: Path, upgraded: list[bytes]
+) -> AsyncIterator[Database]:
+    path = tmp_path / "data" / "shop.db"
+    database = Database(sqlite_url(path), package=PACKAGE)
+    if not upgraded:
+        await database.upgrade()
+        await database.close()  # the last connection that closes empties the log into the file
+        upgraded.append(path.read_bytes())
+    path.write_bytes(upgraded[0])
     yield database
     await database.close()
 
@@ -220,11 +233,11 @@ async def test_the_data_folder_may_have_any_name(tmp_path: Path, folder: str) ->
     assert path.is_file()
 
 
-async def test_a_database_that_cannot_be_opened_fails_the_ping(tmp_path: Path) -> None:
-    (tmp_path / "shop.db").mkdir()
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}", package=PACKAGE)
+async def test_a_file_that_is_no_database_fails_the_ping(tmp_path: Path) -> None:
+    (tmp_path / "shop.db").write_bytes(b"no database" * 500)
+    database = Database(sqlite_url(tmp_path / "shop.db"), package=PACKAGE)
 
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseError):
         await database.ping()
     await database.close()
 
