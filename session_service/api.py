@@ -131,7 +131,7 @@ async def finish_turn(
     await turns.finish(turn_id, capability, answer)
 
 
-@internal.get("/sessions/{session_id}/turns", summary="A session's newest turns, oldest first")
+@internal.get("/sessions/{session_id:path}/turns", summary="A session's newest turns, oldest first")
 async def recent_turns(
     owner: OwnerDep,
     turns: ReadTurnsDep,

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -131,3 +132,10 @@ async def test_recent_refuses(li: User, session_id: str, limit: str) -> None:
 
 async def test_recent_turns_of_an_unknown_session(li: User, session_id: str) -> None:
     assert await li.recent(session_id) == []
+
+
+async def test_a_session_id_may_hold_anything(li: User) -> None:
+    session_id = "a/b?c#d%2e e.. 问" + "x" * 18
+    await li.ask("question", "answer", session_id)
+    answer = await li.http.get(f"/internal/sessions/{quote(session_id, safe='')}/turns")
+    assert [turn["response"] for turn in answer.json()] == ["answer"]
