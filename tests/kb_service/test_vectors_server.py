@@ -11,7 +11,7 @@ from aiohttp import web
 from kb_service.vectors import CollectionMismatch, SparseVector, VectorIndex, open_index
 from servicekit.errors import Unavailable, UpstreamError
 
-Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Coroutine[Any, Any, web.StreamResponse]]
 ONE_TERM = SparseVector([1], [1.0])
 
 
