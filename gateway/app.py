@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api import mount_pages
-from gateway.auth import Admission
+from gateway.api.resources import Resources
+from gateway.auth.admission import Admission
+from gateway.auth.identities import Identities
+from gateway.auth.inbound import Peers
 from gateway.clients import AuthClient
-from gateway.identities import Identities
-from gateway.inbound import Peers
-from gateway.proxy import Forwarder
-from gateway.resources import Resources
+from gateway.proxy.forwarder import Forwarder, Patience
 from gateway.routing import AUTH, Route, lookup_table
 from gateway.settings import GatewaySettings
 from servicekit.app import Check, RequestIdMiddleware, build_app
@@ -52,8 +52,9 @@ class Gateway:
             await _not_allowed(methods)(scope, receive, send)
 
 
-def create_app(settings: GatewaySettings | None = None, *, read_timeout: float = 60) -> ASGIApp:
-    """`read_timeout`: seconds that a service may be silent, streams excepted."""
+def create_app(
+    settings: GatewaySettings | None = None, *, patience: Patience | None = None
+) -> ASGIApp:
     settings = settings or GatewaySettings.load()
     origins = frozenset(settings.origins)
 
@@ -83,7 +84,7 @@ def create_app(settings: GatewaySettings | None = None, *, read_timeout: float =
                 home="/home" if settings.h5_dist or settings.h5_address else "/welcome",
             )
             gateway.forwarder = Forwarder(
-                session.request, settings.upstreams, admission, peers, read_timeout=read_timeout
+                session.request, settings.upstreams, admission, peers, patience or Patience()
             )
             yield
             await identities.close()

@@ -1,4 +1,4 @@
-"""What the gateway itself refuses, on top of the kit's tree, and how that looks on the wire.
+"""What the gateway itself refuses, on top of the kit's tree.
 
 ServiceError
 ├── TwoCredentials           400
@@ -9,11 +9,9 @@ ServiceError
 └── UpstreamTooSlow          504
 """
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from starlette.responses import Response
-
-from servicekit.errors import SafeJSONResponse, ServiceError, Unauthorized
+from servicekit.errors import ServiceError, Unauthorized
 
 _REFUSALS = {
     "invalid": "Authentication required: Api-Token无效!",
@@ -55,15 +53,3 @@ class UpstreamTooSlow(ServiceError):
 
     def __init__(self, service: str) -> None:
         super().__init__(f"{service} did not answer in time. 服务响应超时，请稍后再试。")
-
-
-def render(error: ServiceError, *, chat: bool = False) -> Response:
-    """The answer; on chat routes with the keys that the H5 shows to its user."""
-    text = str(error)
-    if isinstance(error, CredentialRefused) and not error.by_cookie:
-        return Response(text, 401, {"WWW-Authenticate": "Bearer"})
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else error.headers
-    body: dict[str, Any] = {"detail": text}
-    if chat:
-        body |= {"text": text, "answer": text}
-    return SafeJSONResponse(body, error.status, headers)

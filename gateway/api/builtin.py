@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.api.page import page
+from gateway.api.resources import InboundDep, ResourcesDep
 from gateway.errors import CredentialRefused
-from gateway.resources import InboundDep, ResourcesDep
 from servicekit.errors import ServiceError
 
 router = APIRouter(include_in_schema=False)

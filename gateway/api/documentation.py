@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from gateway.api.files import documentation_version
 from gateway.api.page import page
+from gateway.api.resources import Resources, ResourcesDep
 from gateway.openapi import Document, merged, outside_view, own_view
-from gateway.resources import Resources, ResourcesDep
 from gateway.routing import SERVICES
 from servicekit.errors import NotFound, SafeJSONResponse, ServiceError, UpstreamError
 

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from gateway.api.page import page
+from gateway.api.resources import InboundDep, Resources, ResourcesDep
+from gateway.auth.inbound import Inbound
+from gateway.auth.session_cookie import require_own_page, set_cookie
 from gateway.clients import Presentation, Principal, Rejection
 from gateway.errors import CredentialRefused
-from gateway.inbound import Inbound
-from gateway.resources import InboundDep, Resources, ResourcesDep
-from gateway.session_cookie import require_own_page, set_cookie
 from servicekit.errors import Invalid, ServiceError
 
 router = APIRouter(tags=["sign-in"])

@@ -16,10 +16,12 @@ import uvicorn
 from aiohttp import web
 
 from gateway.app import create_app
+from gateway.proxy.forwarder import Patience
 from gateway.settings import GatewaySettings
 
 # A test says itself which cookies it sends.
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
+_DEFAULT = Patience()
 KEY = "introspection-key-of-the-tests"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -140,11 +142,11 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(settings: GatewaySettings, read_timeout: float) -> AsyncIterator[str]:
+async def serving(settings: GatewaySettings, patience: Patience) -> AsyncIterator[str]:
     """The gateway as `python -m gateway` serves it; yields its URL."""
     server = _Server(
         uvicorn.Config(
-            create_app(settings, read_timeout=read_timeout),
+            create_app(settings, patience=patience),
             port=0,
             log_config=None,
             access_log=False,
@@ -198,7 +200,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Starts a gateway with the settings that a test needs."""
     async with AsyncExitStack() as running:
 
-        async def start_suite(*, read_timeout: float = 60, **settings: Any) -> Suite:
+        async def start_suite(*, patience: Patience = _DEFAULT, **settings: Any) -> Suite:
             auth = Auth()
             session, kb, chat = StandIn(), StandIn(), StandIn()
             for stand_in in (auth, session, kb, chat):
@@ -213,7 +215,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
                 "introspection_key": KEY,
             }
             chosen = GatewaySettings.model_validate(values | settings)
-            url = await running.enter_async_context(serving(chosen, read_timeout))
+            url = await running.enter_async_context(serving(chosen, patience))
             client = await running.enter_async_context(
                 httpx.AsyncClient(base_url=url, timeout=20, cookies=CookieJar(_NO_COOKIES))
             )

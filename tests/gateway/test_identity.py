@@ -5,9 +5,9 @@ import asyncio
 import httpx
 import pytest
 
+from gateway.auth.identities import Identities
 from gateway.clients import AuthClient, Principal, Rejection
 from gateway.errors import CredentialRefused
-from gateway.identities import Identities
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.identity import Caller
 from tests.gateway.conftest import Start, Suite

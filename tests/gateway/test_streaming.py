@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from gateway.proxy.forwarder import Patience
 from tests.gateway.conftest import Start, Suite
 
 GOOD = {"Api-Token": "good"}
@@ -290,7 +291,7 @@ async def test_nonsense_from_a_service_is_503_and_readable_in_the_chat(start: St
 
 
 async def test_a_slow_answer_is_504_but_a_slow_stream_is_not(start: Start) -> None:
-    suite = await start(read_timeout=0.3)
+    suite = await start(patience=Patience(silence=0.3))
 
     async def slowly(request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse()
@@ -309,7 +310,7 @@ async def test_a_slow_answer_is_504_but_a_slow_stream_is_not(start: Start) -> No
 
 
 async def test_a_long_upload_is_not_a_slow_answer(start: Start) -> None:
-    suite = await start(read_timeout=0.3)
+    suite = await start(patience=Patience(silence=0.3))
     suite.auth.knows("writer", scopes=("kb:write",))
 
     async def parts() -> AsyncIterator[bytes]:
@@ -321,6 +322,46 @@ async def test_a_long_upload_is_not_a_slow_answer(start: Start) -> None:
         "/knowledge_base/update_info", content=parts(), headers={"Api-Token": "writer"}
     )
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("becomes", ["unknown", "expired", "unasked"])
+async def test_a_stream_ends_when_its_identity_is_taken_back(start: Start, becomes: str) -> None:
+    """Taken back only: an answer that began in time may end, and silence takes nothing back."""
+    suite = await start(patience=Patience(identity=0.1))
+    left, finish = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await stream.write(b'{"text": "one"}')
+        try:
+            await finish.wait()
+        except asyncio.CancelledError:
+            left.set()
+            raise
+        await stream.write(b'{"text": "two"}')
+        return stream
+
+    suite.chat.answers["/chat/chat"] = answer
+    reader, writer = await ask(suite)
+    await reader.readuntil(b'{"text": "one"}')
+    suite.auth.asked.clear()
+    if becomes == "unknown":
+        del suite.auth.people["good"]
+    elif becomes == "expired":
+        suite.auth.expires("good")
+    else:
+        suite.auth.status = 503
+    await suite.auth.asked.wait()
+    if becomes == "unknown":
+        async with asyncio.timeout(2):
+            assert b"two" not in await reader.read()
+            await left.wait()
+    else:
+        await asyncio.sleep(0.3)
+        finish.set()
+        await reader.readuntil(b'{"text": "two"}')
+    writer.close()
 
 
 async def test_thirty_streams_at_once_leave_no_connection(suite: Suite) -> None:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from gateway.auth.identities import Identities
+from gateway.auth.inbound import Inbound
+from gateway.auth.session_cookie import require_own_page, set_cookie
 from gateway.clients import Presentation, Principal
 from gateway.errors import CredentialMissing, CredentialRefused
-from gateway.identities import Identities
-from gateway.inbound import Inbound
 from gateway.routing import Route
-from gateway.session_cookie import require_own_page, set_cookie
 from servicekit.errors import Forbidden, ServiceError
 
 

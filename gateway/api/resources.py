@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.auth.identities import Identities
+from gateway.auth.inbound import Inbound, Peers
 from gateway.clients import AuthClient
-from gateway.identities import Identities
-from gateway.inbound import Inbound, Peers
 from servicekit.http import ServiceClient
 
 

@@ -1,19 +1,14 @@
-"""Bytes forwarded: streamed up, whole chunks down, the upstream let go when the client leaves."""
+"""One request on its way up and its answer on the way down: streamed, whole chunks, no hop left."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
-from starlette.types import Receive, Scope, Send
-from yarl import URL
+from starlette.types import Receive, Send
 
-from gateway.auth import Admission, Admitted
-from gateway.errors import CredentialRefused, UpstreamTooSlow, render
-from gateway.inbound import COOKIE_NAME, Inbound, Peers
+from gateway.auth.admission import Admitted
+from gateway.auth.inbound import COOKIE_NAME, Inbound
 from gateway.routing import Route
-from servicekit.errors import ServiceError, Unavailable
 from servicekit.http import REQUEST_ID_HEADER
 from servicekit.identity import CALLER_HEADER
 from servicekit.logs import request_id
@@ -37,116 +32,14 @@ _STREAM_HEADERS = {
     b"cache-control": b"no-cache, no-transform",
     b"x-accel-buffering": b"no",
 }
-_OWN_HEADERS_ONLY = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 _SMALL = 64 * 1024
-_STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=None)
-_ASK_AGAIN = 15.0
-
-logger = logging.getLogger(__name__)
 
 
 class ClientLeft(Exception):
     """Nobody listens any more."""
 
 
-class IdentityGone(Exception):
-    """The identity behind an open stream was taken back."""
-
-
-class Forwarder:
-    """Admits a request and forwards it to the service of its route."""
-
-    def __init__(
-        self,
-        request: Callable[..., Awaitable[aiohttp.ClientResponse]],
-        upstreams: dict[str, str],
-        admission: Admission,
-        peers: Peers,
-        *,
-        read_timeout: float,
-    ) -> None:
-        self._request, self._upstreams = request, upstreams
-        self._admission, self._peers = admission, peers
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=read_timeout)
-        self._urls: dict[str, URL] = {}
-
-    async def forward(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            inbound = Inbound(scope, self._peers)
-            admitted = None if route.public else await self._admission.admit(route, inbound)
-        except ServiceError as error:
-            await render(error, chat=route.chat)(scope, receive, send)
-            return
-        exchange = _Exchange(route, inbound, admitted, receive, send)
-        refusal: ServiceError | None = None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                watches = [tasks.create_task(exchange.watch_client())]
-                if route.stream and admitted is not None:
-                    watches.append(tasks.create_task(self._watch_identity(admitted, inbound)))
-                refusal = await self._run(exchange, scope["query_string"])
-                for watch in watches:
-                    watch.cancel()
-        except* ClientLeft:
-            logger.info("%s: the client left", route.path)
-        except* IdentityGone:
-            logger.warning("%s: ended, the identity was taken back", route.path)
-            refusal = CredentialRefused("invalid")
-        if refusal is not None and not exchange.started:
-            await render(refusal, chat=route.chat)(scope, receive, send)
-
-    async def _run(self, exchange: "_Exchange", query: bytes) -> ServiceError | None:
-        """Ask and relay; an error that the client can still be told comes back."""
-        route = exchange.route
-        try:
-            data = await exchange.request_body()
-            response = await self._request(
-                route.method,
-                self._url(route, query),
-                headers=exchange.request_headers(streamed=isinstance(data, AsyncIterator)),
-                data=data,
-                allow_redirects=False,
-                timeout=_STREAM_TIMEOUT if route.stream else self._timeout,
-                skip_auto_headers=_OWN_HEADERS_ONLY,
-            )
-            try:
-                await exchange.relay(response)
-            finally:
-                response.close()  # nothing, when it was read to its end
-        except (aiohttp.ClientError, TimeoutError) as error:
-            # An answer that has begun stays unfinished, so the server closes the connection.
-            logger.warning("%s %s failed: %r", route.upstream, route.path, error)
-            if exchange.client_left:
-                return None
-            if isinstance(error, TimeoutError) and not isinstance(
-                error, aiohttp.ConnectionTimeoutError
-            ):
-                return UpstreamTooSlow(route.upstream)
-            text = f"{route.upstream} is not available. 服务暂不可用，请稍后再试。"
-            return Unavailable(text, retry_after=2)
-        return None
-
-    async def _watch_identity(self, admitted: Admitted, inbound: Inbound) -> None:
-        while True:
-            await asyncio.sleep(_ASK_AGAIN)
-            if not await self._admission.still_admitted(
-                admitted, inbound.address, max_age=_ASK_AGAIN
-            ):
-                raise IdentityGone
-
-    def _url(self, route: Route, query: bytes) -> URL:
-        url = self._urls.get(route.path)
-        if url is None:
-            url = self._urls[route.path] = URL(
-                self._upstreams[route.upstream] + route.path, encoded=True
-            )
-        if not query:
-            return url
-        text = query.decode() if query.isascii() else quote(query, safe="%&=+,;:@/?!$'()*[]~")
-        return URL(f"{url}?{text}", encoded=True)
-
-
-class _Exchange:
+class Exchange:
     """One request on its way up and its answer on the way down."""
 
     __slots__ = (

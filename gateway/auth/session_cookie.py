@@ -2,8 +2,8 @@
 
 import time
 
+from gateway.auth.inbound import COOKIE_NAME, Inbound
 from gateway.clients import Principal
-from gateway.inbound import COOKIE_NAME, Inbound
 from servicekit.errors import Forbidden
 
 _SAFE_METHODS = frozenset(("GET", "HEAD"))

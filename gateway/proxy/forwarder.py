@@ -1,0 +1,129 @@
+"""Forwarding: admit, ask the service of the route, relay, and watch who is still there."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import aiohttp
+from starlette.types import Receive, Scope, Send
+from yarl import URL
+
+from gateway.auth.admission import Admission, Admitted
+from gateway.auth.inbound import Inbound, Peers
+from gateway.errors import CredentialRefused, UpstreamTooSlow
+from gateway.proxy.exchange import ClientLeft, Exchange
+from gateway.proxy.refusals import render
+from gateway.routing import Route
+from servicekit.errors import ServiceError, Unavailable
+
+_OWN_HEADERS_ONLY = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+_STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=None)
+
+logger = logging.getLogger(__name__)
+
+
+class IdentityGone(Exception):
+    """The identity behind an open stream was taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: how long a service may be silent, how often a stream's identity is asked again."""
+
+    silence: float = 60
+    identity: float = 15
+
+
+class Forwarder:
+    """Admits a request and forwards it to the service of its route."""
+
+    def __init__(
+        self,
+        request: Callable[..., Awaitable[aiohttp.ClientResponse]],
+        upstreams: dict[str, str],
+        admission: Admission,
+        peers: Peers,
+        patience: Patience,
+    ) -> None:
+        self._request, self._upstreams = request, upstreams
+        self._admission, self._peers = admission, peers
+        self._patience = patience
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=patience.silence)
+        self._urls: dict[str, URL] = {}
+
+    async def forward(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            inbound = Inbound(scope, self._peers)
+            admitted = None if route.public else await self._admission.admit(route, inbound)
+        except ServiceError as error:
+            await render(error, chat=route.chat)(scope, receive, send)
+            return
+        exchange = Exchange(route, inbound, admitted, receive, send)
+        refusal: ServiceError | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watches = [tasks.create_task(exchange.watch_client())]
+                if route.stream and admitted is not None:
+                    watches.append(tasks.create_task(self._watch_identity(admitted, inbound)))
+                refusal = await self._run(exchange, scope["query_string"])
+                for watch in watches:
+                    watch.cancel()
+        except* ClientLeft:
+            logger.info("%s: the client left", route.path)
+        except* IdentityGone:
+            logger.warning("%s: ended, the identity was taken back", route.path)
+            refusal = CredentialRefused("invalid")
+        if refusal is not None and not exchange.started:
+            await render(refusal, chat=route.chat)(scope, receive, send)
+
+    async def _run(self, exchange: Exchange, query: bytes) -> ServiceError | None:
+        """Ask and relay; an error that the client can still be told comes back."""
+        route = exchange.route
+        try:
+            data = await exchange.request_body()
+            response = await self._request(
+                route.method,
+                self._url(route, query),
+                headers=exchange.request_headers(streamed=isinstance(data, AsyncIterator)),
+                data=data,
+                allow_redirects=False,
+                timeout=_STREAM_TIMEOUT if route.stream else self._timeout,
+                skip_auto_headers=_OWN_HEADERS_ONLY,
+            )
+            try:
+                await exchange.relay(response)
+            finally:
+                response.close()  # nothing, when it was read to its end
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # An answer that has begun stays unfinished, so the server closes the connection.
+            logger.warning("%s %s failed: %r", route.upstream, route.path, error)
+            if exchange.client_left:
+                return None
+            if isinstance(error, TimeoutError) and not isinstance(
+                error, aiohttp.ConnectionTimeoutError
+            ):
+                return UpstreamTooSlow(route.upstream)
+            text = f"{route.upstream} is not available. 服务暂不可用，请稍后再试。"
+            return Unavailable(text, retry_after=2)
+        return None
+
+    async def _watch_identity(self, admitted: Admitted, inbound: Inbound) -> None:
+        while True:
+            await asyncio.sleep(self._patience.identity)
+            if not await self._admission.still_admitted(
+                admitted, inbound.address, max_age=self._patience.identity
+            ):
+                raise IdentityGone
+
+    def _url(self, route: Route, query: bytes) -> URL:
+        url = self._urls.get(route.path)
+        if url is None:
+            url = self._urls[route.path] = URL(
+                self._upstreams[route.upstream] + route.path, encoded=True
+            )
+        if not query:
+            return url
+        text = query.decode() if query.isascii() else quote(query, safe="%&=+,;:@/?!$'()*[]~")
+        return URL(f"{url}?{text}", encoded=True)
