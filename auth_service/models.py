@@ -1,7 +1,7 @@
 """The tables of auth.db. `create_time` is UTC without a zone, other times are Unix seconds."""
 
 from pydantic import NaiveDatetime
-from sqlalchemy import ForeignKeyConstraint
+from sqlalchemy import Double, ForeignKeyConstraint, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -14,7 +14,7 @@ class Client(SQLModel, table=True):
     name: str = Field(max_length=50)
     kind: str = Field(max_length=20)
     description: str = Field("", max_length=200)
-    public_key: str | None = None
+    public_key: str | None = Field(None, sa_type=Text)
     private_key: bytes | None = None  # sealed
     enable: bool = True
     create_time: NaiveDatetime
@@ -29,7 +29,7 @@ class User(SQLModel, table=True):
     user_id: str = Field(primary_key=True, max_length=64)
     username: str = Field(max_length=50)
     enable: bool = True
-    tokens_not_before: float | None = None
+    tokens_not_before: float | None = Field(None, sa_type=Double)
     create_time: NaiveDatetime
 
 
@@ -45,9 +45,9 @@ class ApiKey(SQLModel, table=True):
     client_id: int | None = Field(None, foreign_key="client.id")
     user_id: str = Field(max_length=64)
     scopes: str = Field(max_length=200)
-    expires_at: float | None = None
+    expires_at: float | None = Field(None, sa_type=Double)
     enable: bool = True
-    last_used_at: float | None = None
+    last_used_at: float | None = Field(None, sa_type=Double)
     create_time: NaiveDatetime
 
 
@@ -62,8 +62,8 @@ class BrowserSession(SQLModel, table=True):
     token_hash: str = Field(primary_key=True, max_length=64)
     client_id: int
     user_id: str = Field(max_length=64)
-    created_at: float
-    expires_at: float = Field(index=True)
+    created_at: float = Field(sa_type=Double)
+    expires_at: float = Field(sa_type=Double, index=True)
     revoked: bool = False
 
 

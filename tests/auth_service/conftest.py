@@ -89,6 +89,10 @@ class Gateway:
         await self.execute(update(CLIENTS).where(CLIENTS.c.id == number).values(**keys))
         self.keys[client_id] = key_pair[0]
 
+    async def forget_keys(self) -> None:
+        """Of all clients, so that another master key may take over."""
+        await self.execute(update(CLIENTS).values(private_key=None))
+
     def mint(self, client_id: str, user_id: str = "u1", **claims: Any) -> str:
         key = claims.pop("public_key", self.keys.get(client_id, ""))
         claims.setdefault("timestamp", self.clock.now)

@@ -1,0 +1,48 @@
+"""The migrations and the models say the same."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlmodel import SQLModel
+
+from auth_service import models
+from tests.auth_service.conftest import Gateway
+
+MIGRATIONS = Path(models.__file__).parent / "migrations"
+TABLES = {"client", "user", "api_key", "browser_session"}
+
+
+def test_the_migrated_schema_is_the_models(migrated: Path) -> None:
+    def ours(_: Any, name: str | None, kind: str, *__: Any) -> bool:
+        return kind != "table" or name in TABLES
+
+    engine = create_engine(f"sqlite:///{migrated}")
+    with engine.connect() as connection:
+        options = {"include_object": ours, "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, SQLModel.metadata) == []
+    engine.dispose()
+
+
+def test_revision_ids_are_file_names() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    revisions = [script.revision for script in scripts.walk_revisions()]
+    assert revisions
+    assert {path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py")} == set(revisions)
+
+
+async def test_fixed_clients_are_there_and_others_come_after(gateway: Gateway) -> None:
+    clients = await gateway.store.clients()
+    assert [(client.id, client.name) for client in clients] == [(0, "demo"), (1, "wecom")]
+    assert await gateway.store.add_client(name="a", kind="host", description="") == 2
+
+
+async def test_a_client_id_is_never_given_twice(gateway: Gateway) -> None:
+    """Whoever came after a deleted client would inherit its users."""
+    await gateway.store.add_client(name="a", kind="host", description="")
+    await gateway.execute(text("DELETE FROM client WHERE id = 2"))
+    assert await gateway.store.add_client(name="b", kind="host", description="") == 3
