@@ -39,7 +39,9 @@ class ServiceSettings(BaseSettings):
 
     chat2llm_data: Path = Field(Path("data"), description="Folder of all data. 数据目录。")
     log_level: str = Field(
-        "INFO", pattern=_LEVEL, description="DEBUG, INFO, WARNING, ERROR. 日志级别。"
+        "INFO",
+        pattern=_LEVEL,
+        description="Lowest level logged, of debug, info, warning, error. 日志级别。",
     )
 
     @classmethod

@@ -47,9 +47,13 @@ def add_client(stack: Stack) -> Callable[[str], Client]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one shared product share a worker; whoever starts processes or a browser says so."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "stack" in fixtures:
             item.add_marker(pytest.mark.xdist_group("stack"))
+        if "stack" in fixtures or "start_stack" in fixtures:
+            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.hookimpl(wrapper=True)

