@@ -222,11 +222,8 @@ def print_alternative(
     b: float,
 ) -> None:
     line = " ".join(f"{name} {weight}" for name, weight in weights.items()) + f" k1 {k1} b {b}:"
-    used = [
-        kind
-        for kind in ("words", "single", "pairs")
-        if weights[kind]  # what has no weight in the question is not indexed either
-    ]
+    # What has no weight in the question is not indexed either.
+    used = {"spaced", *(kind for kind, weight in weights.items() if weight)}
     for name, known in sets.items():
         kept = [Counter({t: n for t, n in d.items() if _kind(t) in used}) for d in documents[name]]
         ranked = bm25(kept, k1, b)
@@ -244,7 +241,7 @@ def print_alternative(
 def _kind(term: str) -> str:
     if is_ideographic(term):
         return "single" if len(term) == 1 else "words"
-    return "pairs" if len(term) == 3 and is_ideographic(term[1]) else "single"
+    return "pairs" if len(term) == 3 and is_ideographic(term[1]) else "spaced"
 
 
 def bm25(

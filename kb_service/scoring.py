@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from kb_service.tokens import characters, compounds, is_ideographic, normalised, spaced_words
 
-# Of the right passages that are found, coverage here keeps 99 of 100: bench/calibrate_lexical.py.
+# Measured by bench/calibrate_lexical.py: of the right passages among the first five this keeps more
+# than 99 of 100 on six public sets and 94 of 100 on our own paraphrases, while 45 to 70 of 100
+# questions about something else find nothing in a small knowledge base. More would be lost than
+# gained beyond: at 0.25 it is 69 of 100 paraphrases against 78 to 94 of 100.
 _COVERAGE_AT_ONE = 0.12
 # Characters of a word that is not there as a word: weak evidence.
 _LOOSE_CHARACTER = 0.15

@@ -24,6 +24,7 @@ from kb_service.vectors import (
 # The write-ahead log keeps every update from the moment that it returns; a flush only shortens
 # what the next start replays. It blocks the process for about 15 ms on as many points.
 _FLUSH_AFTER = 1000
+_DELETE_BATCH = 200
 # A knowledge base up to this size is scanned point by point: above, the inverted index is faster
 # even though its lists hold everybody's points.
 _SCAN_UP_TO = 1000
@@ -50,14 +51,11 @@ class EdgeIndex:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._open_shard = shard = _load(self._folder, dense_size)
         self._dense_size = dense_size
-        shard.update(
-            engine.UpdateOperation.create_field_index(
-                KB_ID, engine.KeywordIndexParams(is_tenant=True)
-            )
-        )
-        shard.update(
-            engine.UpdateOperation.create_field_index(VERSION, engine.PayloadSchemaType.Keyword)
-        )
+        indexed = shard.info().payload_schema
+        for key in (KB_ID, VERSION):
+            if key not in indexed:  # making it again would read every point
+                params = engine.KeywordIndexParams(is_tenant=key == KB_ID)
+                shard.update(engine.UpdateOperation.create_field_index(key, params))
 
     async def upsert(self, points: Sequence[Point]) -> None:
         for start in range(0, len(points), UPSERT_BATCH):
@@ -70,7 +68,13 @@ class EdgeIndex:
             await asyncio.sleep(0)
 
     async def delete(self, kb_id: int, version: str | None = None) -> None:
-        self._shard.update(engine.UpdateOperation.delete_points_by_filter(_of(kb_id, version)))
+        request = engine.ScrollRequest(
+            limit=_DELETE_BATCH, filter=_of(kb_id, version), with_payload=False
+        )
+        while found := self._shard.scroll(request)[0]:
+            ids = [record.id for record in found]
+            self._shard.update(engine.UpdateOperation.delete_points(ids))
+            await asyncio.sleep(0)
 
     async def query(
         self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int

@@ -169,6 +169,12 @@ async def test_deleting_a_knowledge_base_leaves_the_others(index: VectorIndex) -
     assert (await index.count(1), await index.count(2)) == (0, 1)
 
 
+async def test_deleting_many_points_deletes_all_of_them(index: VectorIndex) -> None:
+    await index.upsert([point(n, CAT, version=f"v{n % 2}") for n in range(1, 1003)])
+    await index.delete(1, "v1")
+    assert (await index.count(1), await index.count(1, "v1")) == (501, 0)
+
+
 async def test_deleting_what_is_not_there_changes_nothing(index: VectorIndex) -> None:
     await index.upsert([point(1, CAT)])
     await index.delete(1, "never")
