@@ -53,7 +53,7 @@ class Reader(Protocol):
     """Whoever reads the answer."""
 
     async def text(self, tokens: list[str]) -> None: ...
-    async def docs(self, citations: list[Citation]) -> None: ...
+    async def docs(self, citations: list[Citation] | None) -> None: ...
 
 
 class Models(Protocol):
@@ -107,7 +107,7 @@ class Answering:
             _log.exception("the answer of turn %s could not be stored", draft.turn.id)
 
     async def _answer(self, question: Question, draft: Draft, reader: Reader) -> None:
-        citations: list[Citation] = []
+        citations: list[Citation] | None = None
         failure = ""
         try:
             history = await self._history(question, draft.turn)

@@ -9,77 +9,31 @@ from contextlib import (
     suppress,
 )
 
-import aiohttp
 from fastapi import FastAPI
 
 from chat_service.answer import Answering
-from chat_service.api import router
+from chat_service.api import chat, server
 from chat_service.clients import KbClient, SessionClient
-from chat_service.llm import ChatModel
-from chat_service.llm.guard import Circuit, Deadlines, GuardedModel
-from chat_service.llm.langchain import LangChainModel
-from chat_service.llm.lean import LeanModel
+from chat_service.llm.choice import VendorModels
+from chat_service.llm.guard import Deadlines
 from chat_service.outbox import Outbox
 from chat_service.settings import ChatSettings
 from chat_service.store import OutboxStore
-from chat_service.vendors import Vendor, Vendors
+from chat_service.vendors import Vendors
 from servicekit.app import build_app
 from servicekit.database import Database
 from servicekit.http import ServiceClient, open_session
 from servicekit.identity import CallerVerifier
 from servicekit.logs import configure_logs
 
-_CONDENSE_WITHIN = 15.0
-
-
-class VendorModels:
-    """The models of the configured vendors, each made when first asked for."""
-
-    def __init__(
-        self,
-        vendors: Vendors,
-        settings: ChatSettings,
-        session: aiohttp.ClientSession,  # noqa: TID251 - its type only, the kit makes it
-    ) -> None:
-        self._settings, self._session = settings, session
-        self.choose = vendors.choose
-        self._circuits: dict[str, Circuit] = {}
-        self._answering: dict[str, ChatModel] = {}
-        self._condensing: dict[str, ChatModel] = {}
-        self._opened: list[LangChainModel] = []
-
-    def answering(self, vendor: Vendor) -> ChatModel:
-        if vendor.name not in self._answering:
-            connect = self._settings.llm_connect_timeout
-            model = LeanModel(self._session, vendor, connect_timeout=connect)
-            deadlines = Deadlines(
-                self._settings.llm_first_token_timeout,
-                self._settings.llm_token_timeout,
-                self._settings.llm_total_timeout,
-            )
-            self._answering[vendor.name] = GuardedModel(model, deadlines, self._circuit(vendor))
-        return self._answering[vendor.name]
-
-    def condensing(self, vendor: Vendor) -> ChatModel:
-        if vendor.name not in self._condensing:
-            model = LangChainModel(vendor, connect_timeout=self._settings.llm_connect_timeout)
-            self._opened.append(model)
-            deadlines = Deadlines(_CONDENSE_WITHIN, _CONDENSE_WITHIN, _CONDENSE_WITHIN)
-            self._condensing[vendor.name] = GuardedModel(model, deadlines, self._circuit(vendor))
-        return self._condensing[vendor.name]
-
-    async def close(self) -> None:
-        for model in self._opened:
-            await model.close()
-
-    def _circuit(self, vendor: Vendor) -> Circuit:
-        return self._circuits.setdefault(vendor.name, Circuit())
+_LAST_ANSWERS = 6.0  # seconds for streams that the server cancelled to be stored
 
 
 def create_app(settings: ChatSettings | None = None) -> FastAPI:
     settings = settings or ChatSettings.load()
     app = build_app(title="Chat2LLM chat_service", lifespan=_lifespan(settings))
-    app.include_router(router)
+    app.include_router(chat.router)
+    app.include_router(server.router)
     return app
 
 
@@ -98,7 +52,16 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             )
             outbox = Outbox(OutboxStore(database), sessions)
             vendors = Vendors(settings)
-            models = VendorModels(vendors, settings, session)
+            models = VendorModels(
+                vendors,
+                session,
+                connect_timeout=settings.llm_connect_timeout,
+                deadlines=Deadlines(
+                    settings.llm_first_token_timeout,
+                    settings.llm_token_timeout,
+                    settings.llm_total_timeout,
+                ),
+            )
             stack.push_async_callback(models.close)
             app.state.caller_verifier = CallerVerifier.from_file(keys / "caller.pub")
             app.state.ready_checks = (database.ping,)
@@ -115,6 +78,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             try:
                 yield
             finally:
+                await outbox.idle(within=_LAST_ANSWERS)
                 worker.cancel()
                 with suppress(asyncio.CancelledError):
                     await worker

@@ -53,7 +53,7 @@ class ModelRefused(ModelError):
                 f"The model refused our key; ask your administrator to check {vendor}'s API_KEY.",
                 detail=detail,
             )
-        if status == 404:
+        if status < 400 or status in (404, 405):
             return cls(
                 f"找不到所配置的模型，请联系管理员检查 {vendor} 的 MODEL 与 BASE_URL。"
                 "The configured model does not exist; ask your administrator to check "

@@ -5,6 +5,8 @@ import json
 import logging
 import time
 import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chat_service.clients import SessionClient, Turn
@@ -12,11 +14,10 @@ from chat_service.store import OutboxStore, Parcel
 from servicekit.errors import ServiceError
 
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
-_CHECKPOINT_EVERY = 2.0
+_EVERY = 2.0
 _LEASE = 10.0
 _LONGEST_BACK_OFF = 60.0
 _FINISH_TIMEOUT = 5.0
-_BATCH = 20
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +53,9 @@ class Outbox:
     def __init__(self, store: OutboxStore, sessions: SessionClient) -> None:
         self._store, self._sessions = store, sessions
         self._live: set[Draft] = set()
+        self._finishing = 0
+        self._idle = asyncio.Event()
         self._writing = asyncio.Lock()  # a checkpoint must not land after the final answer
-        self._wake = asyncio.Event()
 
     def open(self, turn: Turn) -> Draft:
         draft = Draft(turn)
@@ -63,6 +65,53 @@ class Outbox:
     async def finish(self, draft: Draft) -> None:
         """Store the final answer, now or, when that is not possible now, later."""
         self._live.discard(draft)
+        self._finishing += 1
+        try:
+            await self._settle(draft)
+        finally:
+            self._finishing -= 1
+            self._note_idle()
+
+    async def idle(self, within: float) -> None:
+        """Wait until every answer is stored, for the end of the process."""
+        self._note_idle()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._idle.wait()
+
+    async def run(self) -> None:
+        """Checkpoints and deliveries, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_for_ever(self.checkpoint))
+            group.create_task(_for_ever(self.deliver))
+
+    async def checkpoint(self) -> None:
+        """Keep what the streams that last longer have produced so far."""
+        async with self._writing:
+            begun_before = time.monotonic() - _EVERY
+            drafts = [draft for draft in self._live if draft.begun_at <= begun_before]
+            if not drafts:
+                return
+            due_at = _now() + _LEASE
+            new = [draft.parcel(due_at=due_at) for draft in drafts if not draft.kept]
+            changed = [draft.parcel(due_at=due_at) for draft in drafts if draft.kept]
+            for draft in drafts:
+                draft.kept = True
+            await self._store.write(new=new, changed=changed)
+
+    async def deliver(self) -> None:
+        """Hand over what is due, until one fails: then session_service is likely away."""
+        while parcel := await self._store.claim(now=_now(), until=_now() + _LEASE * 3):
+            if not await self._hand_over(parcel):
+                return
+
+    def _note_idle(self) -> None:
+        if self._live or self._finishing:
+            self._idle.clear()
+        else:
+            self._idle.set()
+
+    async def _settle(self, draft: Draft) -> None:
         if draft.kept:  # first here, so that a crash now delivers the end and not a checkpoint
             async with self._writing:
                 await self._store.write(new=(), changed=[draft.parcel(due_at=_now() + _LEASE)])
@@ -75,49 +124,11 @@ class Outbox:
             await self._store.write(
                 new=() if draft.kept else parcels, changed=parcels if draft.kept else ()
             )
-            self._wake.set()
         else:
             if draft.kept:
                 await self._store.remove(draft.id)
 
-    async def run(self) -> None:
-        """Checkpoints and deliveries, until cancelled."""
-        while True:
-            try:
-                await self.checkpoint()
-                await self.deliver()
-            except Exception:  # noqa: BLE001 - a background worker's loop outlives any failure
-                _log.exception("the outbox failed; it goes on")
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(_CHECKPOINT_EVERY):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-
-    async def checkpoint(self) -> None:
-        """Keep what the streams that last longer have produced so far."""
-        async with self._writing:
-            begun_before = time.monotonic() - _CHECKPOINT_EVERY
-            drafts = [draft for draft in self._live if draft.begun_at <= begun_before]
-            if not drafts:
-                return
-            due_at = _now() + _LEASE
-            new = [draft.parcel(due_at=due_at) for draft in drafts if not draft.kept]
-            changed = [draft.parcel(due_at=due_at) for draft in drafts if draft.kept]
-            for draft in drafts:
-                draft.kept = True
-            await self._store.write(new=new, changed=changed)
-
-    async def deliver(self) -> None:
-        """Hand over everything that is due."""
-        while parcels := await self._store.claim(
-            now=_now(), until=_now() + _LEASE * 3, limit=_BATCH
-        ):
-            for parcel in parcels:
-                await self._hand_over(parcel)
-
-    async def _hand_over(self, parcel: Parcel) -> None:
+    async def _hand_over(self, parcel: Parcel) -> bool:
         turn = Turn(parcel.turn_id, parcel.capability)
         try:
             await self._finish(turn, parcel.response, json.loads(parcel.docs), parcel.state)
@@ -125,8 +136,9 @@ class Outbox:
             back_off = min(_LONGEST_BACK_OFF, 2.0 ** min(parcel.attempts, 6))
             _log.warning("turn %s waits %.0f s more: %s", turn.id, back_off, error)
             await self._store.postpone(parcel.id, until=_now() + back_off)
-        else:
-            await self._store.remove(parcel.id)
+            return False
+        await self._store.remove(parcel.id)
+        return True
 
     async def _finish(self, turn: Turn, response: str, docs: list[str], state: str) -> None:
         """Raises ServiceError when a later try may succeed."""
@@ -136,6 +148,15 @@ class Outbox:
             if error.status >= 500:
                 raise
             _log.warning("turn %s takes no answer any more: %s", turn.id, error)
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - a background worker's loop outlives any failure
+            _log.exception("the outbox failed; it goes on")
+        await asyncio.sleep(_EVERY)
 
 
 def _now() -> float:

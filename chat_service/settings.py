@@ -1,8 +1,8 @@
 """Settings of chat_service: the models, where the other services are, and how long to wait."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from servicekit.database import sqlite_url
 from servicekit.settings import ServiceSettings
@@ -140,6 +140,14 @@ class ChatSettings(ServiceSettings):
         if name and name not in VENDOR_NAMES:
             raise ValueError(f"{name} is none of 不是以下之一: {', '.join(VENDOR_NAMES)}")
         return name
+
+    @field_validator("*")
+    @classmethod
+    def _http_address(cls, value: Any, info: ValidationInfo) -> Any:
+        is_url = str(info.field_name).endswith("_url") and info.field_name != "chat_database_url"
+        if is_url and value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https:// 必须以 http:// 或 https:// 开头")
+        return value
 
     @model_validator(mode="after")
     def _custom_needs_its_address(self) -> "ChatSettings":

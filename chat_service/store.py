@@ -47,25 +47,23 @@ class OutboxStore:
                 )
                 await connection.execute(statement, [_changes(parcel) for parcel in changed])
 
-    async def claim(self, *, now: float, until: float, limit: int) -> list[Parcel]:
-        """Parcels that are due, now this process's alone until that time."""
+    async def claim(self, *, now: float, until: float) -> Parcel | None:
+        """A parcel that is due, this process's alone until that time."""
         async with self._database.reading() as reader:
             query = select(_TABLE).where(_TABLE.c.due_at <= now).order_by(_TABLE.c.due_at)
             connection = await reader.connection()
-            found = (await connection.execute(query.limit(limit))).mappings().all()
-        if not found:
-            return []
-        claimed = []
+            row = (await connection.execute(query.limit(1))).mappings().one_or_none()
+        if row is None:
+            return None
         async with self._connection() as connection:
-            for row in found:
-                result = await connection.execute(
-                    update(_TABLE)
-                    .where(_TABLE.c.id == row["id"], _TABLE.c.due_at == row["due_at"])
-                    .values(due_at=until, attempts=row["attempts"] + 1)
-                )
-                if result.rowcount:
-                    claimed.append(Parcel(**row))
-        return claimed
+            result = await connection.execute(
+                update(_TABLE)
+                .where(_TABLE.c.id == row["id"], _TABLE.c.due_at == row["due_at"])
+                .values(due_at=until, attempts=row["attempts"] + 1)
+            )
+        if not result.rowcount:  # another process was faster: perhaps the next one is free
+            return await self.claim(now=now, until=until)
+        return Parcel(**row)
 
     async def postpone(self, parcel_id: str, *, until: float) -> None:
         async with self._connection() as connection:

@@ -71,10 +71,10 @@ class Format:
         return b'{"%s": %s%s' % (self.key, dump(text), tail)
 
 
-def docs_chunk(citations: Sequence[Citation]) -> bytes:
+def docs_chunk(citations: Sequence[Citation] | None) -> bytes:
     """The last object of a knowledge base stream, passages trimmed so that it stays small."""
     chunk = _docs(document_list(citations))
-    if len(chunk) <= _DOCS_BYTES:
+    if not citations or len(chunk) <= _DOCS_BYTES:
         return chunk
     fits, too_long = -1, max(len(citation.content) for citation in citations)
     while too_long - fits > 1:
@@ -89,8 +89,13 @@ def docs_chunk(citations: Sequence[Citation]) -> bytes:
     return _docs(docs)
 
 
-def document_list(citations: Sequence[Citation], *, passage: int | None = None) -> list[str]:
-    """The lines that name and quote the sources; `passage` is the longest quotation."""
+def document_list(citations: Sequence[Citation] | None, *, passage: int | None = None) -> list[str]:
+    """The lines that name and quote the sources; `passage` is the longest quotation.
+
+    None means that nothing was searched, which is not the same as that nothing was found.
+    """
+    if citations is None:
+        return []
     if not citations:
         return [NO_DOCS]
     return [_line(n, citation, passage) for n, citation in enumerate(citations, 1)]

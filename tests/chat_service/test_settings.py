@@ -99,6 +99,7 @@ def test_offline_can_be_chosen(load: Any) -> None:
         "ENABLE_LLM_MODEL = custom-api",
         "LLM_TOTAL_TIMEOUT = soon",
         "CONTEXT_TOKENS = 1",
+        "OLLAMA.BASE_URL = localhost:11434",
     ],
 )
 def test_mistakes_stop_the_start_and_name_the_key(line: str, load: Any) -> None:

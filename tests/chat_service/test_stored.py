@@ -209,8 +209,14 @@ async def test_killed_in_the_middle(
         await until(lambda: sessions.turn.state == "interrupted", within=25)
         assert sessions.turn.response == kept
         assert kept.startswith("字" * 10)
-        second.terminate()
-        await second.communicate()
+        async with client.stream("POST", "/chat/chat", json=asked | {"query": "r"}) as answer:
+            reads = answer.aiter_raw()
+            await anext(reads)
+            second.terminate()  # a stop, unlike a kill, stores what was said
+            await second.communicate()
+        stopped = next(turn for turn in sessions.turns.values() if turn.query == "r")
+        assert stopped.state == "interrupted"
+        assert stopped.response.startswith("字" * 10)
     assert not rows(data)
 
 

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from chat_service.answer import Question, Reader
-from chat_service.api import AnswerStream
+from chat_service.api.stream import AnswerStream
 from chat_service.clients import Turn
 from chat_service.wire import Format
 from tests.chat_service.conftest import until

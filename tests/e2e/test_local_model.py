@@ -34,6 +34,7 @@ def test_a_conversation_with_a_real_model(start_stack: Callable[..., Stack]) -> 
                 "如何启动？",
                 history=history,
                 knowledge_base_name=kb,
+                top_k=1,
             )
             asked = {"session_id": SESSION, "num": 5}
             turns = client.post("/history/latest", json=asked).json()["data"]

@@ -41,6 +41,8 @@ class Reply:
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
 
     async def chunk(self, data: bytes) -> None:
+        if self.request.left.is_set():
+            raise ConnectionResetError("the client left")
         self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
         if self._writer.transport.get_write_buffer_size() > 65536:
             await self._writer.drain()

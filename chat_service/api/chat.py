@@ -1,0 +1,72 @@
+"""The chat routes: everything that may be refused is, before the stream begins."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from chat_service.answer import Question
+from chat_service.api.dependencies import AnsweringDep, CallerHeader, may_chat
+from chat_service.api.stream import AnswerStream
+from chat_service.history import Message
+from chat_service.llm import Sampling
+from chat_service.schemas import ChatRequest, KnowledgeBaseChatRequest
+from chat_service.wire import Format
+from servicekit.errors import EnvelopeRoute
+
+router = APIRouter(route_class=EnvelopeRoute, dependencies=[may_chat])
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Bare JSON objects, one a token; or the error envelope as one JSON object",
+        "content": {"text/event-stream": {}, "application/json": {}},
+    }
+}
+
+
+@router.post(
+    "/chat/chat",
+    tags=["chat"],
+    summary="Chat with a model",
+    response_class=Response,
+    responses=_STREAM,
+)
+async def chat(body: ChatRequest, caller: CallerHeader, answering: AnsweringDep) -> Response:
+    question = Question(**_asked(body, caller))
+    turn = await answering.begin(question)
+    return AnswerStream(answering, question, turn, Format.llm(turn.id), whole=not body.stream)
+
+
+@router.post(
+    "/chat/knowledge_base_chat",
+    tags=["chat"],
+    summary="Chat with a knowledge base",
+    response_class=Response,
+    responses=_STREAM,
+)
+async def knowledge_base_chat(
+    body: KnowledgeBaseChatRequest, caller: CallerHeader, answering: AnsweringDep
+) -> Response:
+    question = Question(
+        **_asked(body, caller),
+        knowledge_base=body.knowledge_base_name,
+        top_k=body.top_k,
+        score_threshold=body.score_threshold,
+    )
+    turn = await answering.begin(question)
+    return AnswerStream(answering, question, turn, Format.knowledge_base(), whole=not body.stream)
+
+
+def _asked(body: ChatRequest, caller: str) -> dict[str, Any]:
+    history = None
+    if body.history is not None:
+        history = [Message(item.role, item.content) for item in body.history]
+    limit = body.max_tokens if body.max_tokens and body.max_tokens > 0 else None
+    return {
+        "caller": caller,
+        "query": body.query,
+        "session_id": body.session_id,
+        "turn_id": body.chat_history_id or None,
+        "history": history,
+        "model_name": body.model_name,
+        "sampling": Sampling(body.temperature, limit),
+        "prompt_name": body.prompt_name,
+    }

@@ -1,0 +1,30 @@
+"""What the routes need of a request and of the process."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from chat_service.answer import Answering
+from chat_service.vendors import Vendors
+from servicekit.identity import CALLER_HEADER, Caller, require_scope
+
+may_chat = require_scope("chat")
+
+
+def _caller_header(request: Request, _: Annotated[Caller, may_chat]) -> str:
+    return request.headers[CALLER_HEADER]
+
+
+def _answering(request: Request) -> Answering:
+    answering: Answering = request.app.state.answering
+    return answering
+
+
+def _vendors(request: Request) -> Vendors:
+    vendors: Vendors = request.app.state.vendors
+    return vendors
+
+
+CallerHeader = Annotated[str, Depends(_caller_header)]
+AnsweringDep = Annotated[Answering, Depends(_answering)]
+VendorsDep = Annotated[Vendors, Depends(_vendors)]
