@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
-from auth_service.app import open_database
+from auth_service.app import migrated_database
 from auth_service.bootstrap import ensure_secrets
 from auth_service.keys import DEFAULT_BITS, MasterKey
 from auth_service.registration import Registered, Registration
@@ -49,15 +49,11 @@ def _address() -> tuple[str, int]:
 async def _run(arguments: argparse.Namespace) -> None:
     settings = AuthSettings.load()
     secrets = ensure_secrets(settings)
-    database = open_database(settings)
-    try:
-        await database.upgrade()
+    async with migrated_database(settings) as database:
         registration = Registration(Store(database), MasterKey(secrets.master_key))
         await registration.check_keys()
         command: Command = arguments.command
         await command(registration, arguments)
-    finally:
-        await database.close()
 
 
 async def _add(registration: Registration, arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from auth_service import api
 from auth_service.accounts import Accounts, put_operator_key
@@ -23,6 +23,7 @@ from auth_service.store import Store
 from auth_service.tokens import TokenOpener
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
+from servicekit.errors import Unavailable
 from servicekit.identity import CallerVerifier
 from servicekit.logs import configure_logs
 
@@ -36,17 +37,13 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logs("auth_service", chosen.log_level)
-        database = open_database(chosen)
-        try:
-            await database.upgrade()
+        async with migrated_database(chosen) as database:
             sessions, opener = await _wire(app, chosen, database, clock)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(opener.warm_up)
                 tasks.start_soon(_forget_expired, sessions, chosen.token_expired_hours * 3600)
                 yield
                 tasks.cancel_scope.cancel()
-        finally:
-            await database.close()
 
     app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
     app.include_router(api.old_wire)
@@ -55,9 +52,18 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
     return app
 
 
-def open_database(settings: AuthSettings) -> Database:
+@asynccontextmanager
+async def migrated_database(settings: AuthSettings) -> AsyncIterator[Database]:
+    """Our database, ready for use. Raises Unavailable when it cannot be used."""
     url = settings.auth_database_url or sqlite_url(settings.chat2llm_data / "auth" / "auth.db")
-    return Database(url, package="auth_service")
+    database = Database(url, package="auth_service")
+    try:
+        await database.upgrade()
+        yield database
+    except DBAPIError as error:
+        raise Unavailable(f"The database cannot be used. 数据库无法使用: {error.orig}") from error
+    finally:
+        await database.close()
 
 
 async def _wire(

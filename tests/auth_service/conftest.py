@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from fastapi import FastAPI
 from sqlalchemy import Executable, update
 
-from auth_service.app import create_app, open_database
+from auth_service.app import create_app, migrated_database
 from auth_service.bootstrap import Secrets, ensure_secrets
 from auth_service.keys import MasterKey, make_key_pair
 from auth_service.models import CLIENTS, USERS
@@ -148,9 +148,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("migrated")
 
     async def migrate() -> None:
-        database = open_database(AuthSettings(chat2llm_data=folder))
-        await database.upgrade()
-        await database.close()
+        async with migrated_database(AuthSettings(chat2llm_data=folder)):
+            pass
 
     asyncio.run(migrate())
     return folder / "auth" / "auth.db"
@@ -173,13 +172,12 @@ def start(data: Path, clock: Clock) -> Start:
         chosen = AuthSettings(chat2llm_data=data, **settings)
         app = create_app(chosen, clock=clock)
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000))
-        database = open_database(chosen)
         async with (
             _lifespan(app),
+            migrated_database(chosen) as database,
             httpx.AsyncClient(transport=transport, base_url="http://auth") as http,
         ):
             yield Gateway(app, http, ensure_secrets(chosen), database, Store(database), clock)
-        await database.close()
 
     return started
 

@@ -1,0 +1,225 @@
+"""`python -m auth_service client ...` as an operator types it."""
+
+import asyncio
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from Crypto.PublicKey import RSA
+
+from tests.auth_service.conftest import REFUSED, Gateway, Start
+
+ROOT = Path(__file__).resolve().parents[2]
+SNIPPETS = {
+    "python": ("mint_token.py", [sys.executable]),
+    "javascript": ("mint_token.mjs", ["node"]),
+    "java": ("MintToken.java", ["java"]),
+}
+
+
+class Operator:
+    """Runs commands on one data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._environment = os.environ | {"CHAT2LLM_DATA": str(data), "PYTHONUTF8": "1"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "auth_service", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+    def output(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    async def output_meanwhile(self, *arguments: str) -> str:
+        """The same, while the service of this process goes on."""
+        return await asyncio.to_thread(self.output, *arguments)
+
+
+@pytest.fixture
+def operator(data: Path) -> Operator:
+    return Operator(data)
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> tuple[Path, str]:
+    """A data folder with one client, and what `client add` printed."""
+    data = tmp_path_factory.mktemp("added")
+    (data / "auth").mkdir()
+    shutil.copy(migrated, data / "auth")
+    return data, Operator(data).output("client", "add", "内网", "--description", "for tests")
+
+
+def test_it_works_before_the_first_start(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "new")
+    lines = operator.output("client", "list").splitlines()
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["0", "enabled", "demo"],
+        ["1", "enabled", "wecom"],
+    ]
+    assert (tmp_path / "new" / "auth" / "master.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_add_prints_what_a_host_app_needs(added: tuple[Path, str]) -> None:
+    _, output = added
+    assert re.match(r"client id: 2\b", output)
+    pem = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", output, re.DOTALL)
+    assert pem
+    assert RSA.import_key(pem[0]).size_in_bits() == 3072
+    assert "PRIVATE" not in output
+    assert "can log in as any user" in output
+    assert "可冒充该客户端的任何用户" in output
+
+
+@pytest.mark.parametrize("language", SNIPPETS)
+async def test_a_snippet_mints_a_good_token(
+    added: tuple[Path, str], tmp_path: Path, language: str, start: Start
+) -> None:
+    name, command = SNIPPETS[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    data, output = added
+    program = re.search(rf"```{language}\n(.*?)```", output, re.DOTALL)
+    assert program
+    assert name in output
+    (tmp_path / name).write_text(program[1], encoding="utf-8")
+    minted = await asyncio.to_thread(
+        subprocess.check_output, [*command, name], cwd=tmp_path, text=True, timeout=120
+    )
+    shutil.rmtree(tmp_path / "data")
+    shutil.copytree(data, tmp_path / "data")
+    async with start() as gateway:
+        gateway.clock.now = (tmp_path / name).stat().st_mtime
+        answer = await gateway.introspect(minted.strip())
+    assert answer["caller"]["client_id"] == "2"
+    assert answer["caller"]["user_id"] == "u-1001"
+    assert answer["caller"]["username"] == "张三"
+
+
+def test_list_shows_clients_and_no_keys(added: tuple[Path, str]) -> None:
+    output = Operator(added[0]).output("client", "list")
+    assert re.search(r"^2 +enabled +host +\S+ +内网 - for tests$", output, re.MULTILINE)
+    assert "KEY" not in output
+
+
+def test_show_key_prints_the_key_alone(added: tuple[Path, str]) -> None:
+    done = Operator(added[0]).run("client", "show-key", "2")
+    assert done.returncode == 0
+    assert done.stdout in added[1]
+    assert done.stdout.startswith("-----BEGIN PUBLIC KEY-----\n")
+    assert "can log in as any user" in done.stderr
+
+
+def test_the_demos_key_is_made_when_it_is_asked_for(operator: Operator) -> None:
+    first = operator.output("client", "show-key", "0")
+    assert RSA.import_key(first).size_in_bits() == 3072
+    assert operator.output("client", "show-key", "0") == first
+
+
+def test_smaller_and_larger_keys(operator: Operator) -> None:
+    operator.output("client", "add", "small", "--bits", "2048")
+    key = operator.output("client", "show-key", "2")
+    assert RSA.import_key(key).size_in_bits() == 2048
+
+
+async def test_disable_and_enable_reach_the_running_service(
+    gateway: Gateway, client_id: str, operator: Operator
+) -> None:
+    token = gateway.mint(client_id)
+    session = (await gateway.introspect(token, want_session=True))["session_token"]
+    told = await operator.output_meanwhile("client", "disable", client_id)
+    assert "disabled 已停用" in told
+    assert "30 s" in told
+    listed = await operator.output_meanwhile("client", "list")
+    assert "disabled" in listed.splitlines()[-1]
+    assert await gateway.introspect(token) == REFUSED
+    assert await gateway.introspect(session, "cookie") == REFUSED
+    assert "enabled 已启用" in await operator.output_meanwhile("client", "enable", client_id)
+    assert (await gateway.introspect(token))["active"] is True
+
+
+async def test_a_client_added_while_the_service_runs_works_at_once(
+    gateway: Gateway, operator: Operator
+) -> None:
+    output = await operator.output_meanwhile("client", "add", "late")
+    pem = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", output, re.DOTALL)
+    assert pem
+    token = gateway.mint("2", public_key=pem[0] + "\n")
+    assert (await gateway.introspect(token))["active"] is True
+
+
+def test_an_unknown_client(operator: Operator) -> None:
+    done = operator.run("client", "disable", "77")
+    assert done.returncode == 1
+    assert done.stderr.endswith("There is no client 77. 没有编号为 77 的客户端。\n")
+    assert done.stdout == ""
+
+
+def test_a_name_that_is_wrong(operator: Operator) -> None:
+    done = operator.run("client", "add", "a\x1b[31mb")
+    assert done.returncode == 1
+    assert "名称须为" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["client"], ["client", "disable", "two"], ["client", "add", "x", "--bits", "9"]]
+)
+def test_usage_errors(operator: Operator, arguments: list[str]) -> None:
+    done = operator.run(*arguments)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+def test_a_damaged_database(operator: Operator, data: Path) -> None:
+    with closing(sqlite3.connect(data / "auth" / "auth.db")) as connection:
+        connection.execute("DROP TABLE client")
+    done = operator.run("client", "list")
+    assert done.returncode == 1
+    assert "数据库无法使用" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_a_configuration_file(tmp_path: Path, migrated: Path, first: bool) -> None:
+    (tmp_path / "elsewhere" / "auth").mkdir(parents=True)
+    shutil.copy(migrated, tmp_path / "elsewhere" / "auth")
+    config = tmp_path / "my.ini"
+    config.write_text(f"[system_setting]\nCHAT2LLM_DATA = {tmp_path / 'elsewhere'}\n")
+    option = ["--config", str(config)]
+    arguments = [*option, "client", "list"] if first else ["client", "list", *option]
+    operator = Operator(Path())  # an empty environment value means unset
+    operator._environment["CHAT2LLM_DATA"] = ""
+    assert "demo" in operator.output(*arguments)
+    assert (tmp_path / "elsewhere" / "auth" / "master.key").exists()
+
+
+def test_a_configuration_that_is_wrong(operator: Operator, tmp_path: Path) -> None:
+    config = tmp_path / "my.ini"
+    config.write_text("[auth]\nATUH_PORT = 1\n")
+    done = operator.run("client", "list", "--config", str(config))
+    assert done.returncode == 2
+    assert "Unknown key ATUH_PORT in [auth]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_master_key(operator: Operator, data: Path) -> None:
+    operator.output("client", "add", "intranet")
+    (data / "auth" / "master.key").write_text("another-master-key-0123456789-0123456789")
+    done = operator.run("client", "add", "second")
+    assert done.returncode == 2
+    assert "The master key does not open" in done.stderr
+    assert "Traceback" not in done.stderr
