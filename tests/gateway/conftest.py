@@ -23,6 +23,7 @@ from gateway.settings import GatewaySettings
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 _DEFAULT = Patience()
 KEY = "introspection-key-of-the-tests"
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -127,6 +128,23 @@ async def listening(stand_in: StandIn) -> AsyncIterator[StandIn]:
         yield stand_in
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[str]:
+    """An upstream that writes bytes as a test says, after reading the request's head."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await script(reader, writer)
+            writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 class _Server(uvicorn.Server):

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from gateway.routing import ROUTES
-from tests.gateway.conftest import Start, Suite
+from tests.gateway.conftest import Start, Suite, scripted
 
 GOOD = {"Api-Token": "good"}
 SESSIONS = "/session/list"
@@ -200,6 +200,22 @@ async def test_answers_without_a_body_have_no_length(suite: Suite, status: int) 
         got = await suite.client.get(DOWNLOAD, headers=GOOD)
         assert (got.status_code, got.content, got.headers["etag"]) == (status, b"", '"x"')
         assert not {"content-length", "transfer-encoding"} & set(got.headers)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_length_of_no_body_is_dropped(start: Start, status: int) -> None:
+    """A 304 may name the length that the whole answer would have had."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = b'HTTP/1.1 %d X\r\nContent-Length: 1234\r\nETag: "x"\r\nConnection: close\r\n\r\n'
+        writer.write(answer % status)
+
+    async with scripted(script) as url:
+        suite = await start(kb_url=url)
+        for _ in range(2):
+            got = await suite.client.get(DOWNLOAD, headers=GOOD)
+            assert (got.status_code, got.content, got.headers["etag"]) == (status, b"", '"x"')
+            assert "content-length" not in got.headers
 
 
 async def test_head_answers_with_the_length_and_no_body(suite: Suite) -> None:

@@ -119,10 +119,8 @@ async def test_one_call_for_a_burst_with_one_new_token(suite: Suite) -> None:
         for _ in range(20)
     ]
     await suite.auth.asked.wait()
-    calls[0].cancel()  # whoever asked first leaves; the others still get their answer
-    await asyncio.wait(calls[:1])
     suite.auth.pause.set()
-    answers = await asyncio.gather(*calls[1:])
+    answers = await asyncio.gather(*calls)
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.headers["set-cookie"] for answer in answers}) == 1
     await suite.client.get(SESSIONS, headers={"Api-Token": "good"})
@@ -168,14 +166,17 @@ async def test_the_key_comes_from_the_file_that_auth_makes(start: Start) -> None
 
 
 class Answers(AuthClient):
-    """A port without a wire: counts what it is asked."""
+    """A port without a wire: counts what it is asked, and waits until it may answer."""
 
     def __init__(self, answer: Principal | Rejection | ServiceError) -> None:
         self.answer = answer
         self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def introspect(self, *_: object, **__: object) -> Principal | Rejection:
         self.asked += 1
+        await self.may_answer.wait()
         if isinstance(self.answer, ServiceError):
             raise self.answer
         return self.answer
@@ -197,6 +198,43 @@ async def identify(identities: Identities, credential: str = "t", max_age: float
     return await identities.identify(
         credential, presented_as="header", address="1.2.3.4", max_age=max_age
     )
+
+
+async def test_whoever_asked_first_may_leave_and_the_others_get_their_answer() -> None:
+    port = Answers(principal(Clock()()))
+    port.may_answer.clear()
+    identities = Identities(port, clock=Clock())
+    waiting = [asyncio.create_task(identify(identities)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    port.may_answer.set()
+    assert await asyncio.gather(*waiting[1:]) == [port.answer] * 2
+    assert port.asked == 1
+
+
+async def test_everybody_may_leave_and_the_answer_is_kept() -> None:
+    port = Answers(principal(Clock()()))
+    port.may_answer.clear()
+    identities = Identities(port, clock=Clock())
+    waiting = asyncio.create_task(identify(identities))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    port.may_answer.set()
+    assert await identify(identities) == port.answer
+    assert port.asked == 1
+
+
+async def test_closing_ends_the_open_questions() -> None:
+    port = Answers(principal(Clock()()))
+    port.may_answer.clear()
+    identities = Identities(port, clock=Clock())
+    waiting = asyncio.create_task(identify(identities))
+    await asyncio.sleep(0)
+    await identities.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_principal_is_kept_for_thirty_seconds() -> None:

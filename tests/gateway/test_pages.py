@@ -270,7 +270,7 @@ def dist(tmp_path: Path) -> Path:
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text("<title>H5</title>")
     (folder / "favicon.ico").write_bytes(b"icon")
-    for name in ("index-fa9b6a65.js", "index-DiwrgT_a.css", "plain-component.js", "app.js"):
+    for name in ("index-fa9b6a65.js", "index-DiwrgT_a.css", "plain-document.js", "app.js"):
         (folder / "assets" / name).write_text(name)
     (folder.parent / "secret.txt").write_text("secret")
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
@@ -287,7 +287,7 @@ async def test_an_h5_is_served_at_the_root(start: Start, dist: Path) -> None:
     for name, cached in (
         ("index-fa9b6a65.js", True),
         ("index-DiwrgT_a.css", True),
-        ("plain-component.js", False),
+        ("plain-document.js", False),
         ("app.js", False),
     ):
         answer = await suite.client.get(f"/assets/{name}")

@@ -90,6 +90,16 @@ async def test_it_opens_nothing_else(suite: Suite) -> None:
     assert suite.auth.questions == []
 
 
+async def test_two_different_cookies_speak_for_nobody(suite: Suite) -> None:
+    suite.auth.knows("c2s-bob", "bob", session="c2s-bob")
+    planted = {"Cookie": "chat2llm_session=c2s-bob; chat2llm_session=c2s-good"}
+    answer = await suite.client.get(DOWNLOAD, headers=planted)
+    assert answer.status_code == 401
+    assert suite.auth.questions == []
+    twice = {"Cookie": "chat2llm_session=c2s-good; chat2llm_session=c2s-good"}
+    assert (await suite.client.get(DOWNLOAD, headers=twice)).status_code == 200
+
+
 async def test_only_sessions_count_as_cookie(suite: Suite) -> None:
     """auth_service is told that it came as a cookie, and it alone decides."""
     await suite.client.get(DOWNLOAD, headers={"Cookie": "chat2llm_session=good"})

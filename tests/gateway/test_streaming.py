@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
 from gateway.proxy.forwarder import Patience
-from tests.gateway.conftest import Start, Suite
+from tests.gateway.conftest import Start, Suite, scripted
 
 GOOD = {"Api-Token": "good"}
 CHAT = "/api/chat/chat"
@@ -17,24 +16,6 @@ HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[str]:
-    """An upstream that writes bytes as a test says, after reading the request's head."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            await script(reader, writer)
-            writer.close()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def chunk(data: bytes) -> bytes:
