@@ -89,8 +89,8 @@ def _read_file() -> dict[str, dict[str, str]]:
         raise ConfigurationError(f"No configuration file at {path}. 找不到配置文件。")
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(path, encoding="utf-8-sig")
-    except (configparser.Error, UnicodeDecodeError) as error:
+        parser.read_string(path.read_text("utf-8-sig") if path.exists() else "", str(path))
+    except (configparser.Error, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError(f"{path} cannot be read. 配置文件无法读取: {error}") from None
     return {
         name: {_field_name(key): value.strip() for key, value in parser[name].items()}

@@ -179,6 +179,21 @@ def test_a_file_that_cannot_be_read_is_named(write: Write, tmp_path: Path, conte
         ShopSettings.load()
 
 
+def test_a_folder_in_the_place_of_the_file_is_not_overlooked(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Docker makes one when it mounts a file that is not there."""
+    (tmp_path / "config.ini").mkdir()
+    before = Path.cwd()
+    os.environ.pop(CONFIG_VARIABLE, None)
+    os.chdir(tmp_path)
+    try:
+        with pytest.raises(ConfigurationError, match=r"config\.ini"):
+            ShopSettings.load()
+    finally:
+        os.chdir(before)
+
+
 def test_a_byte_order_mark_is_no_hindrance(write: Write, tmp_path: Path) -> None:
     write("")
     (tmp_path / "some config.ini").write_bytes(
