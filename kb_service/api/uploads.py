@@ -13,6 +13,7 @@ from servicekit.errors import EnvelopeRoute, Forbidden
 from servicekit.identity import CALLER_HEADER, CallerVerifier
 
 _FILES_MAX = 1_000
+_FIELDS_MAX = 100
 _FIELD_MAX_MB = 32  # the field `docs` holds whole documents
 _REQUEST_MAX_FILES = 20  # a request may carry as much as so many files of the largest size
 
@@ -41,6 +42,9 @@ class _UploadRequest(Request):
     """Parses its form with our parser; everything else is as usual."""
 
     async def _get_form(self, **_: Any) -> FormData:
+        kind = self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            return await super()._get_form(max_fields=_FIELDS_MAX)
         if self._form is None:
             context = self.app.state.context
             try:
@@ -60,7 +64,13 @@ class _Parser(MultiPartParser):
     def __init__(
         self, headers: Headers, stream: AsyncGenerator[bytes, None], file_max: int
     ) -> None:
-        super().__init__(headers, stream, max_files=_FILES_MAX, max_part_size=_FIELD_MAX_MB << 20)
+        super().__init__(
+            headers,
+            stream,
+            max_files=_FILES_MAX,
+            max_fields=_FIELDS_MAX,
+            max_part_size=_FIELD_MAX_MB << 20,
+        )
         self._file_max, self._left = file_max, file_max * _REQUEST_MAX_FILES
         self._taken = 0
         self._check_length(int(headers.get("Content-Length", "0")))
@@ -80,4 +90,7 @@ class _Parser(MultiPartParser):
 
     def _check_length(self, announced: int) -> None:
         if announced > self._left or self._left < 0:
-            raise HTTPException(413, "The upload is too large. 上传内容过大。")
+            # Without hanging up, the server would go on reading what nobody wants.
+            raise HTTPException(
+                413, "The upload is too large. 上传内容过大。", {"Connection": "close"}
+            )

@@ -101,20 +101,21 @@ def _docx_row(row: Any) -> str:
 def _xlsx(path: Path) -> Iterator[Section]:
     import openpyxl
 
-    workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
     cells = 0
-    for sheet in workbook.worksheets:
-        sheet.reset_dimensions()  # what a file says about its own size may lie
-        columns: list[str] = []
-        for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
-            cells += len(values) + 1
-            if cells > _CELLS_MAX:
-                raise LoadFault(f"单元格超过 {_CELLS_MAX} 个。More than {_CELLS_MAX} cells.")
-            row = [_cell_text(value) for value in values]
-            if any(row):
-                # The first row names the columns; it is a row too, since it may be all there is.
-                yield Section(row_text(columns, row), {"sheet": sheet.title, "row": number})
-                columns = columns or row
+    with path.open("rb") as file:  # a path would have to end in .xlsx
+        workbook = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        for sheet in workbook.worksheets:
+            sheet.reset_dimensions()  # what a file says about its own size may lie
+            columns: list[str] = []
+            for number, values in enumerate(sheet.iter_rows(values_only=True), 1):
+                cells += len(values) + 1
+                if cells > _CELLS_MAX:
+                    raise LoadFault(f"单元格超过 {_CELLS_MAX} 个。More than {_CELLS_MAX} cells.")
+                row = [_cell_text(value) for value in values]
+                if any(row):
+                    # The first row names the columns; it is a row too, as it may be all there is.
+                    yield Section(row_text(columns, row), {"sheet": sheet.title, "row": number})
+                    columns = columns or row
 
 
 def _cell_text(value: Any) -> str:

@@ -43,7 +43,7 @@ class Kb:
 
     http: httpx.AsyncClient
 
-    async def get(self, path: str, who: dict[str, str] = ADMIN, **params: Any) -> httpx.Response:
+    async def get(self, path: str, who: dict[str, str] = ADMIN, /, **params: Any) -> httpx.Response:
         return await self.http.get(path, params=params, headers=who)
 
     async def post(self, path: str, body: Any, who: dict[str, str] = ADMIN) -> httpx.Response:

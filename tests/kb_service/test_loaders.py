@@ -1,0 +1,194 @@
+"""Documents to sections: every format, every encoding, and files that are not what they say."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from kb_service.errors import LoadFault
+from kb_service.loaders import FORMATS, Section, open_document
+from kb_service.loaders.pdf import unwrap
+from tests.kb_service.documents import docx_file, pdf_file, pptx_file, xlsx_file, zip_file
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> "Load":
+    return Load(tmp_path)
+
+
+class Load:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, extension: str, content: bytes | str) -> list[Section]:
+        path = self._folder / "document"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return list(open_document(path, extension))
+
+
+TEXT = "标题\r\n第一行，中文。\r第二行\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "gbk", "utf-16"])
+def test_text_in_every_usual_encoding(load: Load, encoding: str) -> None:
+    assert load(".txt", TEXT.encode(encoding)) == [Section("标题\n第一行，中文。\n第二行\n")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_guessed(load: Load, encoding: str) -> None:
+    text = (
+        "员工每年享有十天带薪年假，请在系统中提交申请。\nThe rule is valid for all employees.\n"
+        * 20
+    )
+    assert load(".txt", text.encode(encoding))[0].text == text
+
+
+def test_markdown_knows_the_titles_above(load: Load) -> None:
+    page = "前言\n# 一\n\n## 二\n正文二\n```\n# 不是标题\n```\n## 三 ##\n正文三\n# 四\n正文四\n"
+    sections = load(".md", page)
+    assert [
+        (section.metadata.get("title"), section.text.split("\n")[0]) for section in sections
+    ] == [
+        (None, "前言"),
+        ("一 > 二", "一"),
+        ("一 > 三", "三"),
+        ("四", "四"),
+    ]
+    assert "# 不是标题" in sections[1].text
+
+
+def test_csv_is_one_atomic_section_a_row(load: Load) -> None:
+    rows = load(".csv", '姓名,"部 门",备注\n张三,研发,"多行\n内容，逗号"\n,,\n李四,市场\n')
+    assert rows == [
+        Section("姓名: 张三\n部 门: 研发\n备注: 多行\n内容，逗号", {"row": 0}, atomic=True),
+        Section("姓名: 李四\n部 门: 市场", {"row": 2}, atomic=True),
+    ]
+
+
+def test_csv_with_other_delimiters_and_too_many_cells(load: Load) -> None:
+    assert load(".csv", "a;b\n1;2;3\n")[0].text == "a: 1\nb: 2\n3"
+    assert load(".csv", "a\tb\n1\t2\n")[0].text == "a: 1\nb: 2"
+
+
+def test_json_is_one_section_an_item_of_the_top_level(load: Load) -> None:
+    assert load(".json", '[{"问": "甲", "n": [1, 2]}, "乙"]') == [
+        Section("问: 甲\nn: [1,2]", {"index": 0}),
+        Section("乙", {"index": 1}),
+    ]
+    assert load(".json", '{"年假": {"天": 10}}') == [Section("年假: 天: 10", {"key": "年假"})]
+    assert load(".jsonl", '{"a": "x"}\n\n{"a": "y"}\n') == [
+        Section("a: x", {"line": 1}),
+        Section("a: y", {"line": 3}),
+    ]
+
+
+def test_html_gives_what_a_person_reads(load: Load) -> None:
+    page = """<html><head><title>t</title><style>p{}</style></head><body><script>x()</script>
+    <p>开头<br>换行</p><h1>一</h1><p>正文 <b>粗</b>体</p><h2>二</h2>
+    <table><tr><td>甲</td><td>乙</td></tr></table><noscript>无</noscript></body></html>"""
+    sections = load(".html", page)
+    assert [section.metadata.get("title") for section in sections] == [None, "一", "一 > 二"]
+    assert sections[0].text == "开头\n换行"
+    assert sections[1].text == "一\n正文 粗体"
+    assert sections[2].text == "二\n甲 乙"
+    declared = '<meta charset="big5"><p>繁體中文</p>'.encode("big5")
+    assert load(".htm", declared)[0].text == "繁體中文"
+
+
+def test_docx_has_titles_and_tables(load: Load) -> None:
+    content = docx_file(
+        ("Normal", "前言"),
+        ("Heading 1", "休假"),
+        ("Heading 2", "年假"),
+        ("Normal", "每年十天。"),
+        table=[["级别", "天数"], ["经理", "15"]],
+    )
+    sections = load(".docx", content)
+    assert [section.metadata.get("title") for section in sections] == [None, "休假 > 年假"]
+    assert sections[1].text == "休假\n年假\n每年十天。\n级别 | 天数\n经理 | 15"
+
+
+def test_xlsx_is_one_section_a_row_of_every_sheet(load: Load) -> None:
+    content = xlsx_file(
+        {"员工": [["姓名", "入职"], ["张三", 2024], [None, None]], "空": [], "单": [["x"]]}
+    )
+    assert load(".xlsx", content) == [
+        Section("姓名\n入职", {"sheet": "员工", "row": 1}),
+        Section("姓名: 张三\n入职: 2024", {"sheet": "员工", "row": 2}),
+        Section("x", {"sheet": "单", "row": 1}),
+    ]
+
+
+def test_pptx_is_one_section_a_slide_with_its_notes(load: Load) -> None:
+    assert load(".pptx", pptx_file(("产品", "功能列表", "讲稿"), ("二", "正文", ""))) == [
+        Section("产品\n功能列表\n讲稿", {"slide": 1, "title": "产品"}),
+        Section("二\n正文", {"slide": 2, "title": "二"}),
+    ]
+
+
+def test_pdf_is_one_section_a_page(load: Load) -> None:
+    content = pdf_file(["Annual leave is ten days."], [], ["Second page"])
+    assert [(section.text.strip(), section.metadata) for section in load(".pdf", content)] == [
+        ("Annual leave is ten days.", {"page": 1}),
+        ("Second page", {"page": 3}),
+    ]
+
+
+def test_lines_that_only_the_page_ended_are_joined() -> None:
+    assert unwrap("第一行很长很长很长很\n第二行也是很长很长。\n短行\n下一段落开始很长很长") == (
+        "第一行很长很长很长很第二行也是很长很长。\n短行\n下一段落开始很长很长"
+    )
+
+
+PDF = pdf_file(["x"])
+NOT_WHAT_THEY_SAY = [
+    *[(extension, b"") for extension in FORMATS],
+    *[(extension, PDF) for extension in FORMATS if extension != ".pdf"],
+    *[(extension, "只是文本".encode()) for extension in (".pdf", ".docx", ".xlsx", ".pptx")],
+    (".txt", docx_file(("Normal", "x"))),
+    (".docx", xlsx_file({"s": [["x"]]})),
+    (".xlsx", zip_file({"a.txt": b"x"})),
+    (".md", b"\x89PNG\r\n\x1a\n" + bytes(range(256))),
+    (".txt", bytes(range(256)) * 50),
+    (".txt", b" \n\t "),
+    (".pdf", PDF[: len(PDF) // 2]),
+    (".pdf", pdf_file(["secret"], encrypted=True)),
+    (".docx", docx_file(("Normal", "x"))[:-200]),
+    (".json", b'{"a": '),
+    (".json", b"[" * 100_000),
+    (".jsonl", b'{"a": 1}\n{bad}\n'),
+    (".csv", b'a,b\n"' + b"x" * 10_000_001 + b'",2\n'),
+]
+
+
+@pytest.mark.parametrize(("extension", "content"), NOT_WHAT_THEY_SAY)
+def test_a_file_that_is_not_what_it_says_has_a_reason(
+    load: Load, extension: str, content: bytes
+) -> None:
+    with pytest.raises(LoadFault) as fault:
+        load(extension, content)
+    assert any("\u4e00" <= character <= "\u9fff" for character in str(fault.value))
+
+
+@pytest.mark.parametrize("lie", [False, True])
+def test_archives_that_inflate_without_end_are_stopped(load: Load, lie: bool) -> None:
+    xml = b"<a>" + b" " * (110 << 20)
+    bomb = zip_file({"word/document.xml": xml, "[Content_Types].xml": b""}, lie=lie)
+    assert len(bomb) < 1 << 20
+    with pytest.raises(LoadFault):
+        load(".docx", bomb)
+
+
+def test_sheets_that_claim_to_be_huge_are_stopped(load: Load, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.xlsx"
+    plain.write_bytes(xlsx_file({"s": [["x"]]}))
+    entries = {}
+    with zipfile.ZipFile(plain) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    row = '<row r="%d"><c r="XFD%d" t="n"><v>1</v></c></row>'
+    rows = "".join(row % (number, number) for number in range(1, 500)).encode()
+    start, end = entries[name].index(b"<sheetData>") + 11, entries[name].index(b"</sheetData>")
+    entries[name] = entries[name][:start] + rows + entries[name][end:]
+    with pytest.raises(LoadFault, match="2000000"):
+        load(".xlsx", zip_file(entries))
