@@ -127,6 +127,21 @@ async def test_the_reader_leaves_before_the_first_token(
     assert (sessions.turn.response, sessions.turn.state) == ("", "interrupted")
 
 
+async def test_the_reader_leaves_while_session_service_is_away(
+    chat: Chat, vendor: VendorServer, sessions: SessionStandIn
+) -> None:
+    vendor.then(hang([event("一")]))
+    async with chat.client.stream("POST", "/chat/chat", json={"query": "q", "stream": True}) as a:
+        reads = a.aiter_raw()
+        await anext(reads)
+        await sessions.stop()
+    async with asyncio.timeout(1):
+        await vendor.requests[0].left.wait()
+    await sessions.start()
+    await until(lambda: sessions.turn.finishes > 0)
+    assert (sessions.turn.response, sessions.turn.state) == ("一", "interrupted")
+
+
 async def test_session_service_away_at_the_end(
     chat: Chat, vendor: VendorServer, sessions: SessionStandIn
 ) -> None:
@@ -253,6 +268,13 @@ async def test_two_processes_deliver_once(outboxes: Outboxes, sessions: SessionS
     await stores[0].write(new=[parcel(turn, due_at=0)], changed=())
     await asyncio.gather(*(outbox.deliver() for outbox in both))
     assert (sessions.turn.response, sessions.turn.finishes) == ("好", 1)
+
+
+async def test_a_parcel_is_claimed_once(outboxes: Outboxes, sessions: SessionStandIn) -> None:
+    _, stores = outboxes
+    await stores[0].write(new=[parcel(await begun(sessions), due_at=0)], changed=())
+    claims = await asyncio.gather(*(store.claim(now=1, until=9e9) for store in stores * 4))
+    assert len([claim for claim in claims if claim]) == 1
 
 
 async def test_a_live_stream_s_checkpoint_is_nobody_else_s(
