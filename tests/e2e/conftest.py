@@ -54,7 +54,7 @@ def _running_nginx(program: str, gateway_port: int) -> Iterator[str]:
 
 def _render(folder: Path, port: int, gateway_port: int) -> None:
     """The shipped configuration with this machine's ports and folders; each must be in it once."""
-    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    text = (ROOT / "deploy" / "nginx.conf").read_text().replace("/tmp/nginx", f"{folder}/nginx")
     for shipped, here in {
         "listen 8080;": f"listen 127.0.0.1:{port};",
         "server gateway:7861;": f"server 127.0.0.1:{gateway_port};",
@@ -65,7 +65,7 @@ def _render(folder: Path, port: int, gateway_port: int) -> None:
     }.items():
         assert text.count(shipped) == 1, shipped
         text = text.replace(shipped, here)
-    (folder / "nginx.conf").write_text(text.replace("/tmp/nginx", f"{folder}/nginx"))
+    (folder / "nginx.conf").write_text(text)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
