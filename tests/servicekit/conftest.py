@@ -1,15 +1,14 @@
 """Apps of the kit: called in this process, or behind a real server on a free port."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
+
+from tests.serving import served
 
 ClientOf = Callable[[FastAPI], Awaitable[httpx.AsyncClient]]
 Serve = Callable[[ASGIApp], Awaitable[str]]
@@ -35,30 +34,6 @@ async def serve() -> AsyncIterator[Serve]:
     async with AsyncExitStack() as running:
 
         async def start(app: ASGIApp) -> str:
-            return f"http://127.0.0.1:{await running.enter_async_context(_served(app))}"
+            return await running.enter_async_context(served(app))
 
         yield start
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it listens."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
-@asynccontextmanager
-async def _served(app: ASGIApp) -> AsyncIterator[int]:
-    server = _Server(app)
-    task = asyncio.create_task(server.serve())
-    try:
-        await asyncio.wait_for(server.listening.wait(), 10)
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
