@@ -30,7 +30,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?([eE]\+?[0-9]{1,2})?", re.A
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OAEP = OAEP(MGF1(SHA256()), SHA256(), None)
 _THREADS = 2
-_MAX_WAITING = 200
+_MAX_PENDING = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class TokenOpener:
         self._keys: LRUCache[int, tuple[bytes, RSAPrivateKey]] = LRUCache(256)
         self._decoys: dict[int, RSAPrivateKey] = {}
         self._threads = CapacityLimiter(_THREADS)
+        self._pending = 0
 
     async def open(self, token: SealedToken, sealed_key: bytes | None) -> bytes:
         """The plain text. Raises CredentialRefused, after the same work whatever is wrong."""
@@ -102,9 +103,13 @@ class TokenOpener:
         await self._run(partial(self._decrypt_in_vain, bytes(DEFAULT_BITS // 8)))
 
     async def _run(self, work: partial[bytes | None]) -> bytes | None:
-        if self._threads.statistics().tasks_waiting >= _MAX_WAITING:
+        if self._pending >= _MAX_PENDING:
             raise Unavailable("Too many logins at once. 登录请求过多，请稍后再试。", retry_after=1)
-        return await run_sync(work, limiter=self._threads)
+        self._pending += 1
+        try:
+            return await run_sync(work, limiter=self._threads)
+        finally:
+            self._pending -= 1
 
     def _parsed(self, client_id: int, sealed_key: bytes) -> RSAPrivateKey:
         known = self._keys.get(client_id)

@@ -26,7 +26,7 @@ SNIPPETS = {
 class Operator:
     """Runs commands on one data folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path | str) -> None:
         self._environment = os.environ | {"CHAT2LLM_DATA": str(data), "PYTHONUTF8": "1"}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -201,9 +201,7 @@ def test_a_configuration_file(tmp_path: Path, migrated: Path, first: bool) -> No
     config.write_text(f"[system_setting]\nCHAT2LLM_DATA = {tmp_path / 'elsewhere'}\n")
     option = ["--config", str(config)]
     arguments = [*option, "client", "list"] if first else ["client", "list", *option]
-    operator = Operator(Path())  # an empty environment value means unset
-    operator._environment["CHAT2LLM_DATA"] = ""
-    assert "demo" in operator.output(*arguments)
+    assert "demo" in Operator("").output(*arguments)  # an empty environment value means unset
     assert (tmp_path / "elsewhere" / "auth" / "master.key").exists()
 
 

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from auth_service.keys import make_key_pair
+from auth_service.errors import CredentialRefused
+from auth_service.keys import MasterKey, make_key_pair
 from auth_service.models import USERS
+from auth_service.tokens import SealedToken, TokenOpener, parse_token, read_claims
+from servicekit.errors import Unavailable
 from tests.auth_service.conftest import EXPIRED, REFUSED, Gateway, wrap
 
 KeyPairs = list[tuple[str, bytes]]
@@ -160,19 +163,16 @@ class TestMalformed:
             "2|{long}",
         ],
     )
-    async def test_an_outer_part_that_is_wrong(
-        self, gateway: Gateway, client_id: str, outer: str
-    ) -> None:
-        assert client_id == "2"
-        _, ciphertext = base64.b64decode(gateway.mint("2")).decode().split("|")
-        raw = base64.b64decode(ciphertext)
+    def test_an_outer_part_that_is_wrong(self, outer: str) -> None:
+        ciphertext = bytes(range(256)) + bytes(128)
         parts = {
-            "ciphertext": ciphertext,
-            "short": base64.b64encode(raw[:-1]).decode(),
-            "long": base64.b64encode(raw + b"0").decode(),
+            "ciphertext": base64.b64encode(ciphertext).decode(),
+            "short": base64.b64encode(ciphertext[:-1]).decode(),
+            "long": base64.b64encode(ciphertext + b"0").decode(),
         }
-        assert (await gateway.introspect(wrap("2|{ciphertext}".format(**parts))))["active"] is True
-        assert await gateway.introspect(wrap(outer.format(**parts))) == REFUSED
+        good = wrap("2|{ciphertext}".format(**parts))
+        assert parse_token(good) == SealedToken(2, ciphertext)
+        assert parse_token(wrap(outer.format(**parts))) is None
 
     @pytest.mark.parametrize("spoil", ["{}\n", "{} ", " {}", "{}=", "\n{}"])
     async def test_another_spelling_of_a_good_token(
@@ -243,10 +243,14 @@ class TestNotProven:
             "{id}|u1|Tom|1790000000".encode("utf-16"),
         ],
     )
-    async def test_plain_text_that_is_wrong(
-        self, gateway: Gateway, client_id: str, plain: bytes
-    ) -> None:
-        token = gateway.seal(client_id, plain.replace(b"{id}", client_id.encode()))
+    def test_plain_text_that_is_wrong(self, plain: bytes) -> None:
+        now = 1_790_000_000
+        assert read_claims(b"2|u1|Tom|1790000000", client_id=2, now=now).user_id == "u1"
+        with pytest.raises(CredentialRefused, match="invalid"):
+            read_claims(plain.replace(b"{id}", b"2"), client_id=2, now=now)
+
+    async def test_wrong_plain_text_makes_no_user(self, gateway: Gateway, client_id: str) -> None:
+        token = gateway.seal(client_id, f"{client_id}|u1|Tom|soon".encode())
         assert await gateway.introspect(token) == REFUSED
         assert await gateway.execute(select(USERS)) == []
 
@@ -342,3 +346,18 @@ class TestNoLongerGood:
         self, gateway: Gateway, client_id: str
     ) -> None:
         assert (await gateway.introspect(gateway.mint(client_id), "url"))["active"] is True
+
+
+async def test_more_logins_than_can_wait_are_told_to_come_back() -> None:
+    master_key = MasterKey("m" * 32)
+    sealed = master_key.seal(make_key_pair(1024)[1], client_id=2)
+    opener, token = TokenOpener(master_key), SealedToken(2, bytes(128))
+    outcomes = await asyncio.gather(
+        *(opener.open(token, sealed) for _ in range(300)), return_exceptions=True
+    )
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Unavailable)]
+    assert len(refused) == 100
+    assert {error.retry_after for error in refused} == {1}
+    assert all(isinstance(outcome, Unavailable | CredentialRefused) for outcome in outcomes)
+    with pytest.raises(CredentialRefused):  # and then it goes on
+        await opener.open(token, sealed)
