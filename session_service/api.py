@@ -1,6 +1,6 @@
 """The routes: the old wire in `public`, what other services call in `internal`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -26,8 +26,13 @@ from session_service.sessions import Sessions
 from session_service.store import Answer, Owner, SessionStore, TurnStore
 from session_service.turns import Turns
 
-public = APIRouter(route_class=EnvelopeRoute, tags=["sessions"])
-internal = APIRouter(prefix="/internal", tags=["internal"])
+_IDENTITY: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No caller, or one that nobody vouches for 身份无效"},
+    403: {"description": "The caller lacks a scope, or it is another's (code 403) 没有权限"},
+}
+
+public = APIRouter(route_class=EnvelopeRoute, tags=["sessions"], responses=_IDENTITY)
+internal = APIRouter(prefix="/internal", tags=["internal"], responses=_IDENTITY)
 
 
 async def _owner(caller: Annotated[Caller, require_scope("chat")]) -> Owner:
@@ -122,7 +127,10 @@ async def begin_turn(owner: OwnerDep, turns: TurnsDep, body: TurnBegin) -> TurnB
 
 
 @internal.post(
-    "/turns/{turn_id}/finish", status_code=204, summary="Store the answer to a begun turn"
+    "/turns/{turn_id}/finish",
+    status_code=204,
+    summary="Store the answer to a begun turn",
+    responses={404: {"description": "The turn is gone, or the capability does not open it"}},
 )
 async def finish_turn(
     capability: CapabilityDep, turns: TurnsDep, turn_id: str, body: TurnFinish

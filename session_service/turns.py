@@ -46,14 +46,9 @@ class Turns:
         its question, because the published H5 regenerates under ids that only it knows.
         """
         now = self._clock()
-        known = await self._turns.find(turn_id) if turn_id else None
-        if known and known.owner != owner:
-            raise NotYours
         if session_id and not await self._sessions.claim(session_id, owner, now=now):
             raise NotYours
-        if turn_id and session_id and not known:
-            newest = await self._turns.newest(session_id, owner)
-            known = newest if newest and newest.query == query else None
+        known = await self._asked_before(owner, session_id, turn_id, query) if turn_id else None
         capability = secrets.token_urlsafe(32)
         question = Question(chat_type, query, _hash(capability), now)
         if known:
@@ -104,6 +99,17 @@ class Turns:
     async def rate(self, owner: Owner, turn_id: str, *, score: int, reason: str) -> None:
         """Keep the owner's opinion; of a turn that is not the owner's there is none to keep."""
         await self._turns.rate(turn_id, owner, score=score, reason=reason)
+
+    async def _asked_before(
+        self, owner: Owner, session_id: str | None, turn_id: str, query: str
+    ) -> StoredTurn | None:
+        known = await self._turns.find(turn_id)
+        if known and known.owner != owner:
+            raise NotYours
+        if known or not session_id:
+            return known
+        newest = await self._turns.newest(session_id, owner)
+        return newest if newest and newest.query == query else None
 
     def _as_seen_now(self, turn: StoredTurn) -> StoredTurn:
         stale = turn.begun_time <= self._clock() - _STALE
