@@ -43,12 +43,12 @@ class Exchange:
     """One request on its way up and its answer on the way down."""
 
     __slots__ = (
-        "_admitted",
         "_body_read",
-        "_inbound",
         "_receive",
         "_send",
+        "admitted",
         "client_left",
+        "inbound",
         "route",
         "started",
     )
@@ -61,13 +61,13 @@ class Exchange:
         receive: Receive,
         send: Send,
     ) -> None:
-        self.route, self._inbound, self._admitted = route, inbound, admitted
+        self.route, self.inbound, self.admitted = route, inbound, admitted
         self._receive, self._send = receive, send
         self._body_read = asyncio.Event()
         self.started = self.client_left = False
 
     def request_headers(self, *, streamed: bool) -> list[tuple[str, str]]:
-        inbound = self._inbound
+        inbound = self.inbound
         headers = inbound.headers
         headers += (
             (REQUEST_ID_HEADER, request_id.get()),
@@ -75,8 +75,8 @@ class Exchange:
             ("X-Forwarded-Proto", inbound.scheme),
             ("X-Forwarded-Host", inbound.host),
         )
-        if self._admitted is not None:
-            headers.append((CALLER_HEADER, self._admitted.principal.header))
+        if self.admitted is not None:
+            headers.append((CALLER_HEADER, self.admitted.principal.header))
         elif inbound.cookie:  # a sign-in goes on with the user that this browser already has
             headers.append(("Cookie", f"{COOKIE_NAME}={inbound.cookie}"))
         if streamed and inbound.content_length is not None:
@@ -85,7 +85,7 @@ class Exchange:
 
     async def request_body(self) -> bytes | AsyncIterator[bytes] | None:
         """What came at once as bytes, anything longer as it comes. Raises ClientLeft."""
-        if not self._inbound.has_body:
+        if not self.inbound.has_body:
             self._body_read.set()
             return None
         message = await self._receive()
@@ -125,8 +125,8 @@ class Exchange:
         if self.route.stream:
             headers = [pair for pair in headers if pair[0] not in _STREAM_HEADERS]
             headers += _STREAM_HEADERS.items()
-        if self._admitted is not None and self._admitted.set_cookie:
-            headers.append((b"set-cookie", self._admitted.set_cookie.encode()))
+        if self.admitted is not None and self.admitted.set_cookie:
+            headers.append((b"set-cookie", self.admitted.set_cookie.encode()))
         if bodiless or 0 <= length <= _SMALL:
             body = b"" if bodiless else await response.read()
             await self._start(status, headers)

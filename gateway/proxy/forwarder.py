@@ -19,6 +19,7 @@ from gateway.routing import Route
 from servicekit.errors import ServiceError, Unavailable
 
 _OWN_HEADERS_ONLY = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+_MOMENT = 0.02
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=None)
 
 logger = logging.getLogger(__name__)
@@ -61,22 +62,32 @@ class Forwarder:
             await render(error, chat=route.chat)(scope, receive, send)
             return
         exchange = Exchange(route, inbound, admitted, receive, send)
-        refusal: ServiceError | None = None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                watches = [tasks.create_task(exchange.watch_client())]
-                if route.stream and admitted is not None:
-                    watches.append(tasks.create_task(self._watch_identity(admitted, inbound)))
-                refusal = await self._run(exchange, scope["query_string"])
-                for watch in watches:
-                    watch.cancel()
-        except* ClientLeft:
-            logger.info("%s: the client left", route.path)
-        except* IdentityGone:
-            logger.warning("%s: ended, the identity was taken back", route.path)
-            refusal = CredentialRefused("invalid")
+        refusal = await self._carry(exchange, scope["query_string"])
         if refusal is not None and not exchange.started:
             await render(refusal, chat=route.chat)(scope, receive, send)
+
+    async def _carry(self, exchange: Exchange, query: bytes) -> ServiceError | None:
+        """Run the exchange until its end, or until somebody has left."""
+        refusal: ServiceError | None = None
+        watches: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                # Most answers come sooner than anybody could leave.
+                timer = asyncio.get_running_loop().call_later(
+                    _MOMENT, self._watch, tasks, exchange, watches
+                )
+                try:
+                    refusal = await self._run(exchange, query)
+                finally:
+                    timer.cancel()
+                    for watch in watches:
+                        watch.cancel()
+        except* ClientLeft:
+            logger.info("%s: the client left", exchange.route.path)
+        except* IdentityGone:
+            logger.warning("%s: ended, the identity was taken back", exchange.route.path)
+            refusal = CredentialRefused("invalid")
+        return refusal
 
     async def _run(self, exchange: Exchange, query: bytes) -> ServiceError | None:
         """Ask and relay; an error that the client can still be told comes back."""
@@ -109,11 +120,19 @@ class Forwarder:
             return Unavailable(text, retry_after=2)
         return None
 
-    async def _watch_identity(self, admitted: Admitted, inbound: Inbound) -> None:
+    def _watch(
+        self, tasks: asyncio.TaskGroup, exchange: Exchange, watches: list[asyncio.Task[None]]
+    ) -> None:
+        watches.append(tasks.create_task(exchange.watch_client()))
+        if exchange.route.stream and exchange.admitted is not None:
+            identity = self._watch_identity(exchange.admitted, exchange.inbound.address)
+            watches.append(tasks.create_task(identity))
+
+    async def _watch_identity(self, admitted: Admitted, address: str) -> None:
         while True:
             await asyncio.sleep(self._patience.identity)
             if not await self._admission.still_admitted(
-                admitted, inbound.address, max_age=self._patience.identity
+                admitted, address, max_age=self._patience.identity
             ):
                 raise IdentityGone
 
