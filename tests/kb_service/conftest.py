@@ -68,9 +68,11 @@ class Kb:
             headers=who,
         )
 
-    async def uploaded(self, *files: tuple[str, bytes], **fields: str) -> dict[str, str]:
+    async def uploaded(
+        self, *files: tuple[str, bytes], kb: str = "kb1", **fields: str
+    ) -> dict[str, str]:
         """The failed files of an upload that was accepted as such."""
-        body = (await self.upload(*files, **fields)).json()
+        body = (await self.upload(*files, kb=kb, who=ADMIN, **fields)).json()
         assert (body["code"], body["msg"]) == (200, "文件上传与向量化完成"), body
         failed: dict[str, str] = body["data"]["failed_files"]
         return failed

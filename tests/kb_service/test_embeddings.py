@@ -1,0 +1,213 @@
+"""Dense vectors from an endpoint on a real socket, which can fail in every way."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kb_service.embeddings import OpenAIEmbedder
+from kb_service.settings import KbSettings
+from servicekit.errors import UpstreamError
+from tests.kb_service.conftest import connected
+
+Make = Callable[..., KbSettings]
+LEAVE = ("a.txt", "员工每年享有十天带薪年假。".encode())
+TRAVEL = ("b.txt", "出差住宿标准为每晚五百元。".encode())
+
+
+@dataclass
+class Endpoint:
+    """Counts as a vector how often each of a few words occurs; `script` holds other answers."""
+
+    url: str = ""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    script: list[tuple[int, Any]] = field(default_factory=list)
+    size: int = 8
+
+    async def answer(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        self.keys.append(request.headers.get("authorization"))
+        if self.script:
+            status, content = self.script.pop(0)
+            text = content if isinstance(content, str) else json.dumps(content)
+            return Response(text, status)
+        data = [
+            {"index": number, "embedding": self.vector(text)}
+            for number, text in enumerate(body["input"])
+        ]
+        return Response(json.dumps({"data": data[::-1]}))  # out of order on purpose
+
+    def vector(self, text: str) -> list[float]:
+        digest = hashlib.sha256(text.encode()).digest()
+        meaning = [float(any(word in text for word in words)) * 10 for words in MEANINGS]
+        return [*meaning, *(byte / 255 for byte in digest)][: self.size]
+
+
+MEANINGS = (("年假", "休息", "假期"), ("出差", "住宿", "酒店"))
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Endpoint]:
+    endpoint = Endpoint()
+    app = Starlette(routes=[Route("/v1/embeddings", endpoint.answer, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+        assert not task.done()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    endpoint.url = f"http://127.0.0.1:{port}/v1"
+    try:
+        yield endpoint
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    async with serving() as one:
+        yield one
+
+
+@asynccontextmanager
+async def embedder_of(endpoint: Endpoint, key: str = "k") -> AsyncIterator[OpenAIEmbedder]:
+    embedder = OpenAIEmbedder(base_url=endpoint.url + "/", api_key=key, model="m", pause=0)
+    try:
+        yield embedder
+    finally:
+        await embedder.close()
+
+
+async def test_batches_in_order_with_the_key(endpoint: Endpoint) -> None:
+    texts = [f"第{number}段" for number in range(25)]
+    async with embedder_of(endpoint) as embedder:
+        assert await embedder.embed(texts) == [endpoint.vector(text) for text in texts]
+        assert embedder.size == 8
+        assert await embedder.embed([]) == []
+    assert sorted(len(request["input"]) for request in endpoint.requests) == [5, 10, 10]
+    assert {request["model"] for request in endpoint.requests} == {"m"}
+    assert set(endpoint.keys) == {"Bearer k"}
+
+
+async def test_no_key_sends_no_header(endpoint: Endpoint) -> None:
+    async with embedder_of(endpoint, key="") as embedder:
+        await embedder.embed(["x"])
+    assert endpoint.keys == [None]
+
+
+async def test_what_may_pass_is_tried_again(endpoint: Endpoint) -> None:
+    endpoint.script = [(429, "slow down"), (500, "oops")]
+    async with embedder_of(endpoint) as embedder:
+        assert len(await embedder.embed(["x"])) == 1
+    assert len(endpoint.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "requests"),
+    [
+        ([(401, "bad key sk-123")], 1),
+        ([(500, ""), (502, ""), (503, "")], 3),
+        ([(200, "not json")], 1),
+        ([(200, {"data": "x"})], 1),
+        ([(200, {"data": []})], 1),
+        ([(200, {"data": [{"index": 0, "embedding": []}]})], 1),
+        ([(200, {"data": [{"index": 0, "embedding": ["x"]}]})], 1),
+        ([(200, {"error": {"message": "sk-123"}})], 1),
+    ],
+)
+async def test_failures_are_one_sentence_without_secrets(
+    endpoint: Endpoint, script: list[tuple[int, Any]], requests: int
+) -> None:
+    endpoint.script = script
+    async with embedder_of(endpoint) as embedder:
+        with pytest.raises(UpstreamError, match="文本向量化过程中出现错误") as failure:
+            await embedder.embed(["x"])
+    assert "sk-123" not in str(failure.value)
+    assert len(endpoint.requests) == requests
+
+
+async def test_vectors_of_another_length_are_refused(endpoint: Endpoint) -> None:
+    async with embedder_of(endpoint) as embedder:
+        await embedder.embed(["x"])
+        endpoint.size = 4
+        with pytest.raises(UpstreamError, match="length 4, expected 8"):
+            await embedder.embed(["x"])
+
+
+async def test_an_endpoint_that_is_away(endpoint: Endpoint) -> None:
+    endpoint.url = "http://127.0.0.1:9/v1"
+    async with embedder_of(endpoint) as embedder:
+        with pytest.raises(UpstreamError, match="ConnectError"):
+            await embedder.embed(["x"])
+
+
+def configured(endpoint: Endpoint, model: str = "m") -> dict[str, str]:
+    return {"embedding_api_base_url": endpoint.url, "embedding_api_model": model}
+
+
+async def test_search_finds_by_meaning(make_settings: Make, endpoint: Endpoint) -> None:
+    settings = make_settings(**configured(endpoint))
+    async with connected(settings) as kb:
+        await kb.create()
+        assert await kb.uploaded(LEAVE, TRAVEL) == {}
+        first = (await kb.search("想休息几天"))[0]
+        assert first["metadata"]["source"] == "a.txt"
+        assert (await kb.search("酒店"))[0]["metadata"]["source"] == "b.txt"
+    before = len(endpoint.requests)
+    async with connected(settings) as kb:  # the length of the vectors is known from before
+        assert len(endpoint.requests) == before
+        assert (await kb.search("酒店"))[0]["metadata"]["source"] == "b.txt"
+
+
+async def test_a_file_that_cannot_be_embedded_has_a_reason(
+    make_settings: Make, endpoint: Endpoint
+) -> None:
+    endpoint.script = [(401, "no")]
+    async with connected(make_settings(**configured(endpoint))) as kb:
+        await kb.create()
+        failed = await kb.uploaded(LEAVE)
+        assert failed["a.txt"].startswith("从文件 kb1/a.txt 加载文档时出错：")
+        assert "文本向量化过程中出现错误" in failed["a.txt"]
+        assert await kb.files() == []
+        assert await kb.uploaded(LEAVE) == {}
+
+
+async def test_after_another_model_recreate_brings_everything_back(
+    make_settings: Make, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with connected(make_settings()) as kb:
+        await kb.create()
+        await kb.uploaded(LEAVE, TRAVEL)
+    async with connected(make_settings(**configured(endpoint, "新/模型"))) as kb:
+        assert "recreate_vector_store" in capsys.readouterr().err
+        body = {"knowledge_base_name": "kb1"}
+        answer = await kb.post("/knowledge_base/recreate_vector_store", body)
+        assert answer.text.count('"code": 200') == 2
+        assert (await kb.search("酒店"))[0]["metadata"]["source"] == "b.txt"
+        listed = (await kb.get("/knowledge_base/list_knowledge_bases_v2")).json()["data"]
+        assert listed[0]["embed_model"] != "lexical"
+    endpoint.size = 6
+    async with connected(make_settings(**configured(endpoint, "第三个"))) as kb:
+        await kb.post("/knowledge_base/recreate_vector_store", body)
+        assert (await kb.search("酒店"))[0]["metadata"]["source"] == "b.txt"
+    async with connected(make_settings()) as kb:  # back again
+        await kb.post("/knowledge_base/recreate_vector_store", body)
+        assert len(await kb.search("带薪年假", top_k=10)) == 1
+
+
+def test_half_an_endpoint_stops_the_start(make_settings: Make) -> None:
+    with pytest.raises(ValueError, match="BASE_URL and MODEL"):
+        make_settings(embedding_api_base_url="http://x/v1")
