@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -74,6 +75,24 @@ async def test_start(door: str, token: str, client: Client) -> None:
         questions = await tab.get("/recommend/question?num=6")
         assert len(questions) == 6
         assert all(question["query"] for question in questions)
+
+
+async def test_the_demo_link_logs_both_published_versions_in(door: str, stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=door) as browser:
+        answer = await browser.get(f"/api/sso?client=0&secret={stack.demo_secret}")
+        assert answer.status_code == 307
+        target = answer.headers["location"]
+        assert urlsplit(target).path == "/sso"
+        [token] = parse_qs(urlsplit(target).query)["token"]
+        # dist takes the token from any address; src has it from the page that answers /sso.
+        page = await browser.get(urlunsplit(urlsplit(target)._replace(scheme="", netloc="")))
+        assert page.status_code == 200
+        assert "chat2llm_session" in browser.cookies
+        assert "sessionStorage" in page.text
+    async with opened(door, token) as tab:
+        _, user, _ = await tab.start()
+        assert user["client_id"] == "0"
+        complete(await tab.chat("LLM", chat_body(new_id(), "你好")), "LLM")
 
 
 async def test_a_first_conversation_is_saved_listed_and_resumed(h5: H5) -> None:
