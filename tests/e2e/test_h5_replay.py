@@ -87,12 +87,13 @@ async def test_the_demo_link_logs_both_published_versions_in(door: str, stack: S
         # dist takes the token from any address; src has it from the page that answers /sso.
         page = await browser.get(urlunsplit(urlsplit(target)._replace(scheme="", netloc="")))
         assert page.status_code == 200
-        assert "chat2llm_session" in browser.cookies
-        assert "sessionStorage" in page.text
-    async with opened(door, token) as tab:
-        _, user, _ = await tab.start()
-        assert user["client_id"] == "0"
-        complete(await tab.chat("LLM", chat_body(new_id(), "你好")), "LLM")
+        stored = browser.cookies["chat2llm_session"]
+        assert stored in page.text
+    for api_token in (token, stored):
+        async with opened(door, api_token) as tab:
+            _, user, _ = await tab.start()
+            assert user["client_id"] == "0"
+            complete(await tab.chat("LLM", chat_body(new_id(), "你好")), "LLM")
 
 
 async def test_a_first_conversation_is_saved_listed_and_resumed(h5: H5) -> None:
