@@ -1,11 +1,13 @@
 """From the demo link to an answer on our small page."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.front import nginx_in_front
 from tests.stack import Stack
 from tests.tokens import mint_token
 
@@ -53,6 +55,19 @@ async def expect_citations(page: Page, question: str) -> None:
             return
         await page.wait_for_timeout(500)
     pytest.fail("no citation")
+
+
+async def test_a_sign_in_through_nginx_ends_in_its_h5(
+    stack: Stack, page: Page, tmp_path: Path
+) -> None:
+    h5 = tmp_path / "h5"
+    h5.mkdir()
+    (h5 / "index.html").write_text("<!doctype html><title>An H5</title>")
+    with nginx_in_front(stack.url, tmp_path / "nginx", h5=h5) as url:
+        await page.goto(stack.demo_link.replace(stack.url, url))
+        await page.wait_for_url("**/home")
+        assert await page.title() == "An H5"
+        assert await page.evaluate('sessionStorage.getItem("Api-Token")')
 
 
 async def test_a_second_tab_goes_on_by_cookie(stack: Stack, page: Page) -> None:
