@@ -35,7 +35,7 @@ def test_revision_ids_are_file_names() -> None:
     assert {path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py")} == set(revisions)
 
 
-async def test_fixed_clients_are_there_and_others_come_after(gateway: Gateway) -> None:
+async def test_bug_15_fixed_clients_are_there_and_others_come_after(gateway: Gateway) -> None:
     clients = await gateway.store.clients()
     assert [(client.id, client.name) for client in clients] == [(0, "demo"), (1, "wecom")]
     assert await gateway.store.add_client(name="a", kind="host", description="") == 2

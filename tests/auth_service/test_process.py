@@ -97,8 +97,8 @@ def test_a_kill_loses_nothing(data: Path, public_key: str) -> None:
         assert second.introspect(admin_key, "bearer")["active"] is True
 
 
-def test_no_secret_reaches_the_log(data: Path, public_key: str) -> None:
-    """Hole 5 of the old server; at the chattiest level."""
+def test_hole_5_no_secret_reaches_the_log(data: Path, public_key: str) -> None:
+    """At the chattiest level."""
     token = mint_token(client_id="2", public_key=public_key, user_id="u1")
     with service(data, LOG_LEVEL="DEBUG") as running:
         session = running.introspect(token)["session_token"]
@@ -147,7 +147,7 @@ def test_a_setting_that_is_wrong_is_a_clear_error(
     assert "Traceback" not in log.read_text()
 
 
-def test_the_database_holds_no_secret(data: Path, public_key: str) -> None:
+def test_hole_5_the_database_holds_no_secret(data: Path, public_key: str) -> None:
     token = mint_token(client_id="2", public_key=public_key, user_id="u1")
     with service(data) as running:
         session = running.introspect(token)["session_token"]

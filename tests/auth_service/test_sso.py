@@ -59,8 +59,8 @@ class TestDemo:
         assert answer["caller"]["scopes"] == ["chat", "kb:read"]
         assert (await gateway.user_info(answer["jws"])).json()["data"]["user_id"] == user_id
 
-    async def test_every_browser_has_a_user_of_its_own(self, gateway: Gateway) -> None:
-        """Behind one address, too: hole 8 of the old server."""
+    async def test_hole_8_every_browser_has_a_user_of_its_own(self, gateway: Gateway) -> None:
+        """Behind one address, too."""
         users = {await demo_user(gateway, await log_in(gateway)) for _ in range(3)}
         assert len(users) == 3
 
@@ -105,8 +105,10 @@ class TestDemo:
 
 class TestRefused:
     @pytest.mark.parametrize("secret", [None, "", "wrong", "小秘密", "x" * 5000, "%00", "chat2llm"])
-    async def test_secrets_that_are_wrong(self, gateway: Gateway, secret: str | None) -> None:
-        """`chat2llm` was the old server's constant: hole 5."""
+    async def test_hole_5_secrets_that_are_wrong(
+        self, gateway: Gateway, secret: str | None
+    ) -> None:
+        """`chat2llm` was the old server's constant."""
         query = {} if secret is None else {"secret": secret}
         answer = await sso(gateway, client="0", **query)
         assert answer.status_code == 307

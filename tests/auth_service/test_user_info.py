@@ -9,8 +9,7 @@ from servicekit.identity import CALLER_HEADER, Caller, CallerVerifier, sign_call
 from tests.auth_service.conftest import Gateway
 
 
-async def test_first_sight_has_no_nulls(gateway: Gateway, client_id: str) -> None:
-    """Bug 14 of the old server."""
+async def test_bug_14_first_sight_has_no_nulls(gateway: Gateway, client_id: str) -> None:
     answer = await gateway.introspect(gateway.mint(client_id, "u1", username="张三"))
     shown = await gateway.user_info(answer["jws"])
     assert shown.status_code == 200
@@ -53,9 +52,18 @@ async def test_a_caller_that_is_gone(gateway: Gateway, client_id: str) -> None:
 
 
 @pytest.mark.parametrize("header", [None, "", "x", "a.b.c"])
-async def test_without_the_gateways_proof(gateway: Gateway, header: str | None) -> None:
+async def test_hole_1_no_way_around_the_gateway(gateway: Gateway, header: str | None) -> None:
     headers = {} if header is None else {CALLER_HEADER: header}
     assert (await gateway.http.get("/user/info", headers=headers)).status_code == 401
+
+
+async def test_hole_4_a_caller_sees_nobody_else(gateway: Gateway, client_id: str) -> None:
+    await gateway.introspect(gateway.mint(client_id, "u2"))
+    jws = (await gateway.introspect(gateway.mint(client_id, "u1")))["jws"]
+    shown = await gateway.http.get(
+        "/user/info", params={"user_id": "u2", "client_id": "0"}, headers={CALLER_HEADER: jws}
+    )
+    assert shown.json()["data"]["user_id"] == "u1"
 
 
 async def test_an_api_token_alone_is_no_proof_here(gateway: Gateway, client_id: str) -> None:
