@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench.load import Load, first_chunk_ms, run_wrk
-from bench.servers import Backend, Relay, Suite, Vendor
+from bench.servers import Backend, Nginx, Relay, Suite, Vendor
 
 # The old server, measured on a machine of this kind (constants, not part of this run).
 OLD = {"user_info": 55.0, "stream": 14.0, "search": 68.0}
@@ -44,10 +44,14 @@ def main() -> None:
 
 
 def measure_gateway(suite: Suite) -> None:
-    with Backend() as backend, suite.gateway_before(backend.url) as gateway:
+    with (
+        Backend() as backend,
+        Nginx(backend) as proxy,
+        suite.gateway_before(backend.url) as gateway,
+    ):
         for connections in (1, 32, 128):
             direct = run_wrk(f"{backend.url}/session/list", connections=connections)
-            nginx = run_wrk(f"{backend.proxy_url}/session/list", connections=connections)
+            nginx = run_wrk(f"{proxy.url}/session/list", connections=connections)
             ours = run_wrk(
                 f"{gateway}/session/list", connections=connections, headers=suite.user_headers
             )

@@ -28,8 +28,6 @@ http {{
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
   upstream backend {{ server 127.0.0.1:{backend}; keepalive 128; keepalive_requests 1000000; }}
-  server {{ listen 127.0.0.1:{backend}; default_type application/json;
-    location / {{ return 200 '{{"code":200,"msg":"success","data":[]}}'; }} }}
   server {{ listen 127.0.0.1:{proxy};
     location / {{ proxy_pass http://backend; proxy_http_version 1.1;
       proxy_set_header Connection ""; }} }}
@@ -76,7 +74,7 @@ class Vendor(Process):
 
     def __init__(self) -> None:
         super().__init__()
-        port = free_ports(1)[0]
+        (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}/v1"
         self.start([sys.executable, "-m", "tests.fakes.vendor", "--port", str(port)])
         wait_for_port(port)
@@ -87,24 +85,35 @@ class Relay(Process):
 
     def __init__(self, vendor_url: str) -> None:
         super().__init__()
-        port = free_ports(1)[0]
+        (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.start([sys.executable, "-m", "bench.reference_relay", vendor_url, str(port)])
         wait_for_port(port)
 
 
 class Backend(Process):
-    """nginx twice: a backend that answers at once, and proxy_pass to it."""
+    """bench/reference_backend.py, which answers like a service does."""
 
     def __init__(self) -> None:
         super().__init__()
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start([sys.executable, "-m", "bench.reference_backend", str(self.port)])
+        wait_for_port(self.port)
+
+
+class Nginx(Process):
+    """Debian's nginx with proxy_pass to a backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        backend, proxy = free_ports(2)
-        self.url, self.proxy_url = f"http://127.0.0.1:{backend}", f"http://127.0.0.1:{proxy}"
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
         file = Path(self._folder.name) / "nginx.conf"
-        file.write_text(NGINX.format(folder=self._folder.name, backend=backend, proxy=proxy))
+        file.write_text(NGINX.format(folder=self._folder.name, backend=backend.port, proxy=port))
         self.start(["nginx", "-c", str(file), "-p", self._folder.name])
-        wait_for_port(proxy)
+        wait_for_port(port)
 
 
 class Suite:
@@ -134,7 +143,7 @@ class Suite:
     @contextmanager
     def gateway_before(self, backend_url: str) -> Iterator[str]:
         """A second gateway with the same identity whose sessions live at `backend_url`."""
-        port = free_ports(1)[0]
+        (port,) = free_ports(1)
         environment = {**self._stack.env, "GATEWAY_PORT": str(port), "SESSION_URL": backend_url}
         with Process() as process:
             process.start([sys.executable, "-m", "gateway"], **environment)
