@@ -8,11 +8,13 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI
 
 from kb_service import first_start
 from kb_service.api import documents, internal, knowledge_bases, questions
+from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
 from kb_service.embeddings import Embedder, OpenAIEmbedder
@@ -25,7 +27,7 @@ from kb_service.questions import Questions
 from kb_service.search import LiveCatalog, Search
 from kb_service.settings import KbSettings
 from kb_service.store import FileStore, KnowledgeBaseStore, QuestionStore, VersionStore
-from kb_service.vectors import open_index
+from kb_service.vectors import VectorIndex, open_index
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.identity import CallerVerifier
@@ -65,16 +67,13 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
     versions = VersionStore(database, collection=_collection(embedder))
     if embedder:
         stack.push_async_callback(embedder.close)
-        embedder.size = await versions.embedding_size(embedder.model)
-    index = open_index(
-        url=settings.qdrant_url or None,
-        api_key=settings.qdrant_api_key.get_secret_value() or None,
-        folder=settings.folder / "qdrant",
-        collection=versions.collection,
-    )
-    stack.push_async_callback(index.close)
+        embedder.size = await versions.dense_size(versions.collection)
+    collections = CollectionSet(versions.collection, partial(_open_collection, settings))
+    stack.push_async_callback(collections.close)
     catalog, content = LiveCatalog(), ContentFolder(settings.folder / "content")
-    indexer = Indexer(index=index, catalog=catalog, versions=versions, embedder=embedder)
+    indexer = Indexer(
+        collections=collections, catalog=catalog, versions=versions, embedder=embedder
+    )
     parsers = ParserPool(size=max(1, min(4, (os.cpu_count() or 2) // 2)))
     stack.push_async_callback(parsers.close)
     library = Library(
@@ -97,15 +96,15 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
     await library.load()
     for name in await versions.names_of_other_collections():
         logger.warning(
-            "knowledge base %s was indexed with another embedding model: its files are found again "
-            "after recreate_vector_store. 向量模型已更换，请重建该知识库的向量库。",
+            "knowledge base %s was indexed with another embedding model: it is searched by words "
+            "alone until recreate_vector_store. 向量模型已更换，请重建该知识库的向量库。",
             name,
         )
     app.state.ready_checks = (database.ping, indexer.ping)
     app.state.context = Context(
         library=library,
         ingest=ingest,
-        search=Search(index, catalog, embedder),
+        search=Search(collections, catalog, embedder),
         questions=Questions(QuestionStore(database)),
         chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
         upload_max_mb=settings.upload_max_mb,
@@ -129,6 +128,15 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _open_collection(settings: KbSettings, name: str) -> VectorIndex:
+    return open_index(
+        url=settings.qdrant_url or None,
+        api_key=settings.qdrant_api_key.get_secret_value() or None,
+        folder=settings.folder / "qdrant",
+        collection=name,
+    )
 
 
 def _embedder(settings: KbSettings) -> OpenAIEmbedder | None:

@@ -25,6 +25,9 @@ class ContentFolder:
         """On disk for good, file and folder, when this returns. Raises OSError."""
         return await to_thread.run_sync(self._save, kb_id, file)
 
+    async def has(self, kb_id: int, content_id: str) -> bool:
+        return await to_thread.run_sync(self.path(kb_id, content_id).is_file)
+
     async def remove(self, kb_id: int, content_id: str) -> None:
         path = self.path(kb_id, content_id)
         await to_thread.run_sync(lambda: path.unlink(missing_ok=True))

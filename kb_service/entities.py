@@ -96,6 +96,7 @@ class LiveVersion:
 
     id: str
     kb_id: int
+    collection: str
     chunks: int
     term_counts: bytes
 

@@ -1,4 +1,4 @@
-"""The sample knowledge base of a first start: this product's own manual, made once and never again."""
+"""The sample knowledge base: this product's own manual, made once and never again."""
 
 import logging
 from io import BytesIO

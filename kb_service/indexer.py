@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import anyio
 import orjson
 
+from kb_service.collection_set import CollectionSet
 from kb_service.embeddings import Embedder
 from kb_service.entities import CustomDoc, Replaced
 from kb_service.parsers import Batch, IndexedDoc, Summary
 from kb_service.search import LiveCatalog
 from kb_service.store import VersionStore
-from kb_service.vectors import Point, VectorIndex
+from kb_service.vectors import Point
 
 _ROWS_AT_ONCE = 500  # every commit waits for the disk
 _IDS = uuid.UUID("5f0c6a3e-6a55-4c0c-9b53-0d8a4c0f6c11")
@@ -40,41 +41,41 @@ class Indexer:
     def __init__(
         self,
         *,
-        index: VectorIndex,
+        collections: CollectionSet,
         catalog: LiveCatalog,
         versions: VersionStore,
         embedder: Embedder | None,
     ) -> None:
-        self._index, self._catalog = index, catalog
+        self._collections, self._catalog = collections, catalog
         self._versions, self._embedder = versions, embedder
-        self._is_open = False
 
     async def open(self) -> None:
         """Open the collection, or leave it to the first vectors when their length is not known."""
-        if self._is_open:
+        if self._collections.is_open:
             return
+        size = self._embedder.size if self._embedder else None
         if self._embedder is None:
-            await self._index.ensure(None)
-        else:
-            model, size = self._embedder.model, self._embedder.size
-            if size is None:
-                return
-            await self._index.ensure(size)
-            await self._versions.remember_embedding_size(model, size)
-        self._is_open = True
+            await self._collections.ensure(None)
+        elif size is not None:
+            await self._collections.ensure(size)
+            await self._versions.remember_dense_size(self._collections.current, size)
 
     async def recover(self) -> None:
         """After `open`: finish what a crash left half done, and tell the catalog what is live."""
+        live_versions = await self._versions.live()
+        for live in live_versions:
+            if live.collection != self._collections.current:
+                size = await self._versions.dense_size(live.collection)
+                await self._collections.read_earlier(live.collection, live.kb_id, size)
         for version, kb_id in await self._versions.leftovers():
             logger.info("cleaning version %s, left over from an earlier run", version)
             await self.discard(kb_id, version)
-        for live in await self._versions.live():
+        for live in live_versions:
             counts = await asyncio.to_thread(_unpack, live.term_counts)
             self._catalog.publish(live.kb_id, live.id, term_counts=counts, chunks=live.chunks)
 
     async def ping(self) -> None:
-        if self._is_open:
-            await self._index.count(0)
+        await self._collections.count(0)
 
     async def build(
         self, kb_id: int, file_name: str, batches: AsyncGenerator[Batch, None]
@@ -110,10 +111,12 @@ class Indexer:
     async def discard(self, kb_id: int, version: str) -> None:
         """Clean away a version that is not live; its row goes last and keeps what is undone."""
         await self._versions.drop_chunks(version)
-        if await self._versions.is_ours(version):
-            if self._is_open:
-                await self._index.delete(kb_id, version)
-            await self._versions.forget(version)
+        collection = await self._versions.collection_of(version)
+        if collection and self._collections.holds(collection):
+            await self._collections.delete_from(collection, kb_id, version)
+        elif collection != self._collections.current:
+            return  # its points are cleaned when that collection is opened again
+        await self._versions.forget(version)
 
     async def drop(self, kb_id: int, versions: list[str]) -> None:
         """The same for a whole knowledge base."""
@@ -126,7 +129,7 @@ class Indexer:
         if self._embedder:
             dense = await self._embedder.embed([indexed.doc.content for _, indexed in points])
             await self.open()
-        await self._index.upsert(
+        await self._collections.upsert(
             [
                 Point(
                     id=str(uuid.uuid5(uuid.UUID(writer.version), doc_id)),

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from kb_service.content import ContentFolder
-from kb_service.entities import KnowledgeBase, StoredFile
+from kb_service.entities import KnowledgeBase
 from kb_service.errors import NoSuchKnowledgeBase, NotReadable, UnknownVectorStore
 from kb_service.indexer import Indexer
 from kb_service.models import KnowledgeBaseRow
@@ -119,8 +119,8 @@ class Library:
 
     async def content_of(self, kb: KnowledgeBase, file_name: str) -> Path:
         """Where the bytes of a file are. Raises NotReadable."""
-        file: StoredFile | None = await self._files.find(kb.id, file_name)
-        if file is None:
+        file = await self._files.find(kb.id, file_name)
+        if file is None or not await self._content.has(kb.id, file.content_id):
             raise NotReadable(shown(file_name))
         return self._content.path(kb.id, file.content_id)
 

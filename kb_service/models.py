@@ -90,13 +90,13 @@ class QuestionRow(SQLModel, table=True):
     owner_client: str = Field(max_length=64)
 
 
-class EmbeddingModelRow(SQLModel, table=True):
-    """Length of a model's vectors, so that a start needs no call to its vendor."""
+class CollectionRow(SQLModel, table=True):
+    """Length of the dense vectors in a collection, so that a start needs no call to a vendor."""
 
-    __tablename__ = "embedding_model"
+    __tablename__ = "vector_collection"
 
     name: str = Field(primary_key=True, max_length=255)
-    size: int
+    dense_size: int
 
 
 class MilestoneRow(SQLModel, table=True):

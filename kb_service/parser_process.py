@@ -27,14 +27,14 @@ from kb_service.tokens import sparse_vector, terms
 BATCH = 50
 CHUNKS_MAX = 100_000
 TOO_MUCH_MEMORY = "解析所需内存过多。It needs too much memory to read."
-_HEAVY_KB = 400_000  # a process that once needed this much ends, since it rarely gives it back
+_HEAVY_SHARE = 5  # one that holds a fifth of its limit ends, since it rarely gives it back
 
 
 class _Work:
     """One document: its chunks go out in batches, its term counts at the end."""
 
-    def __init__(self, output: BinaryIO) -> None:
-        self._output = output
+    def __init__(self, output: BinaryIO, memory_mb: int) -> None:
+        self._output, self._memory_mb = output, memory_mb
         self._counts: Counter[str] = Counter()
         self._chunks = 0
 
@@ -46,11 +46,17 @@ class _Work:
                 raise LoadFault(f"分块超过 {CHUNKS_MAX} 个，请拆分文件。Too large, split the file.")
             write_frame(self._output, {"chunks": [self._indexed(doc) for doc in batch]})
 
+    def ask_for_more(self) -> None:
+        write_frame(self._output, {"chunks": []})
+
+    def pass_check(self) -> None:
+        write_frame(self._output, {"done": None})
+
     def finish(self, loader: str, splitter_name: str) -> None:
         if not self._chunks:
             raise LoadFault("未提取到文字，可能是扫描件。No text was found in it.")
         done = {"loader": loader, "splitter": splitter_name, "term_counts": dict(self._counts)}
-        write_frame(self._output, {"done": done, "retire": _is_heavy()})
+        write_frame(self._output, {"done": done, "retire": _is_heavy(self._memory_mb)})
 
     def _indexed(self, doc: CustomDoc) -> dict[str, Any]:
         counts = Counter(terms(doc.content))
@@ -71,7 +77,7 @@ def main(memory_mb: int) -> None:
     terms("预热")  # the dictionary is loaded before the first document comes
     while (request := read_frame(requests)) is not None:
         try:
-            _serve(request, requests, output)
+            _serve(request, requests, _Work(output, memory_mb))
         except LoadFault as fault:
             write_frame(output, {"fault": str(fault)})
         except MemoryError:
@@ -82,25 +88,26 @@ def main(memory_mb: int) -> None:
             write_frame(output, {"fault": "文件已损坏或格式不正确。The file is damaged."})
 
 
-def _serve(request: dict[str, Any], requests: BinaryIO, output: BinaryIO) -> None:
-    work = _Work(output)
+def _serve(request: dict[str, Any], requests: BinaryIO, work: _Work) -> None:
     if "path" in request:
-        options = ChunkOptions(**request["options"])
-        extension = request["extension"]
-        sections = open_document(Path(request["path"]), extension)
-        if request["check_only"]:
-            next(sections, None)
-            write_frame(output, {"done": None})
-            return
-        work.send(splitter.split_document(sections, options))
-        work.finish(FORMATS[extension], splitter.NAME)
+        _read_file(request, work)
         return
     frame: dict[str, Any] | None = request
     while frame and "chunks" in frame:
         work.send(CustomDoc(content, metadata) for content, metadata in frame["chunks"])
-        write_frame(output, {"chunks": []})  # the next, please
+        work.ask_for_more()
         frame = read_frame(requests)
     work.finish("", "")
+
+
+def _read_file(request: dict[str, Any], work: _Work) -> None:
+    sections = open_document(Path(request["path"]), request["extension"])
+    if request["check_only"]:
+        next(sections, None)
+        work.pass_check()
+        return
+    work.send(splitter.split_document(sections, ChunkOptions(**request["options"])))
+    work.finish(FORMATS[request["extension"]], splitter.NAME)
 
 
 def read_frame(source: BinaryIO) -> Any:
@@ -125,13 +132,13 @@ def _limit_memory(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _is_heavy() -> bool:
+def _is_heavy(memory_mb: int) -> bool:
+    """By what it holds now: the peak of `getrusage` begins with the parent's."""
     try:
-        import resource
-    except ImportError:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except FileNotFoundError:  # only Linux tells
         return False
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used > (_HEAVY_KB * 1024 if sys.platform == "darwin" else _HEAVY_KB)
+    return pages * os.sysconf("SC_PAGE_SIZE") > (memory_mb << 20) // _HEAVY_SHARE
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from sqlalchemy import ColumnElement, delete, insert
+from sqlalchemy import delete, insert
 from sqlmodel import col, select
 
 from kb_service.entities import CustomDoc, LiveVersion
 from kb_service.models import (
     LIVE,
     ChunkRow,
-    EmbeddingModelRow,
+    CollectionRow,
     FileRow,
     KnowledgeBaseRow,
     VersionRow,
@@ -20,7 +20,7 @@ _PAGE = 500
 
 
 class VersionStore:
-    """Versions of one collection: the one that the configured embedding model belongs to."""
+    """New versions belong to `collection`, that of the configured embedding model."""
 
     def __init__(self, database: Database, *, collection: str) -> None:
         self._database, self.collection = database, collection
@@ -64,19 +64,16 @@ class VersionStore:
             yield [CustomDoc(content, dict(metadata)) for _, content, metadata in rows]
 
     async def live(self) -> list[LiveVersion]:
-        rows = select(VersionRow.id, VersionRow.kb_id, VersionRow.chunks, VersionRow.term_counts)
-        ours = rows.where(col(VersionRow.state) == LIVE, self._in_collection())
+        rows = select(VersionRow).where(col(VersionRow.state) == LIVE)
         async with self._database.reading() as session:
             return [
-                LiveVersion(version, kb_id, chunks, counts or b"")
-                for version, kb_id, chunks, counts in await session.exec(ours)
+                LiveVersion(row.id, row.kb_id, row.collection, row.chunks, row.term_counts or b"")
+                for row in await session.exec(rows)
             ]
 
     async def leftovers(self) -> list[tuple[str, int]]:
         """Versions (with their knowledge base) that are half done or not yet cleaned away."""
-        rows = select(VersionRow.id, VersionRow.kb_id).where(
-            col(VersionRow.state) != LIVE, self._in_collection()
-        )
+        rows = select(VersionRow.id, VersionRow.kb_id).where(col(VersionRow.state) != LIVE)
         async with self._database.reading() as session:
             return list(await session.exec(rows))
 
@@ -92,10 +89,10 @@ class VersionStore:
         async with self._database.reading() as session:
             return list(await session.exec(rows))
 
-    async def is_ours(self, version: str) -> bool:
-        row = select(VersionRow.id).where(col(VersionRow.id) == version, self._in_collection())
+    async def collection_of(self, version: str) -> str | None:
+        row = select(VersionRow.collection).where(col(VersionRow.id) == version)
         async with self._database.reading() as session:
-            return (await session.exec(row)).first() is not None
+            return (await session.exec(row)).first()
 
     async def drop_chunks(self, version: str) -> None:
         """In pages: a long delete would keep every other writer waiting."""
@@ -117,14 +114,12 @@ class VersionStore:
         async with self._database.transaction() as session:
             await session.exec(delete(VersionRow).where(col(VersionRow.id) == version))
 
-    async def embedding_size(self, model: str) -> int | None:
+    async def dense_size(self, collection: str) -> int | None:
+        """None for a collection of no model, and for one that was never written to."""
         async with self._database.reading() as session:
-            row = await session.get(EmbeddingModelRow, model)
-        return None if row is None else row.size
+            row = await session.get(CollectionRow, collection)
+        return None if row is None else row.dense_size
 
-    async def remember_embedding_size(self, model: str, size: int) -> None:
+    async def remember_dense_size(self, collection: str, size: int) -> None:
         async with self._database.transaction() as session:
-            await session.merge(EmbeddingModelRow(name=model, size=size))
-
-    def _in_collection(self) -> ColumnElement[bool]:
-        return col(VersionRow.collection) == self.collection
+            await session.merge(CollectionRow(name=collection, dense_size=size))

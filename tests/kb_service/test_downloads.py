@@ -1,5 +1,6 @@
 """Downloads: what a browser may do with a file, ranges, and what is not there."""
 
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -63,6 +64,17 @@ async def test_ranges_and_validators(filled: Kb) -> None:
     assert (part.status_code, part.content) == (206, HTML[3:6])
     beyond = await filled.http.get(PATH, params=where, headers=READER | {"range": "bytes=9999-"})
     assert beyond.status_code == 416
+
+
+async def test_a_content_that_somebody_removed_from_the_disk(filled: Kb, tmp_path: Path) -> None:
+    for path in (tmp_path / "kb" / "content").glob("*/*"):
+        path.unlink()
+    answer = await filled.get(PATH, READER, knowledge_base_name="kb1", file_name="a.html")
+    assert answer.json() == {"code": 500, "msg": "a.html 读取文件失败", "data": None}
+    update = {"knowledge_base_name": "kb1", "file_names": ["a.html"]}
+    failed = (await filled.post("/knowledge_base/update_docs", update)).json()["data"]
+    assert "a.html" in failed["failed_files"]
+    assert len(await filled.search("带薪年假")) == 1
 
 
 async def test_what_is_not_there(filled: Kb) -> None:

@@ -147,3 +147,13 @@ async def test_nothing_to_index_is_a_fault() -> None:
     async with pool() as parsers:
         with pytest.raises(LoadFault):
             [batch async for batch in parsers.index(pages())]
+
+
+async def test_a_process_that_holds_too_much_makes_room(good: Path) -> None:
+    async with pool(memory_mb=150) as parsers:  # a fifth of which is less than it needs at rest
+        seen = []
+        for _ in range(2):
+            await parsers.warm()
+            seen += children()
+            assert len(await parse(parsers, good)) == 8
+        assert len(set(seen)) == 2

@@ -84,7 +84,7 @@ def _create_index_tables() -> None:
         sa.Column("meta_data", sa.JSON(), nullable=False),
     )
     op.create_table(
-        "embedding_model",
+        "vector_collection",
         sa.Column("name", sa.String(255), primary_key=True),
-        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("dense_size", sa.Integer(), nullable=False),
     )
