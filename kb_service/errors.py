@@ -51,10 +51,6 @@ class FileFault(Exception):
     """Why one file was not taken; `str(fault)` is what the user reads."""
 
 
-class LoadFault(Exception):
-    """Why a document could not be read; the text goes into the sentence of a FileFault."""
-
-
 class Superseded(Exception):
     """The file was replaced or removed while it was being indexed."""
 

@@ -19,9 +19,9 @@ from kb_service.entities import (
     Replaced,
     StoredFile,
 )
-from kb_service.errors import FileFault, LoadFault, Superseded
+from kb_service.errors import FileFault, Superseded
 from kb_service.indexer import Built, Indexer
-from kb_service.loaders import FORMATS
+from kb_service.loaders import FORMATS, LoadFault
 from kb_service.names import extension_of, fault_of, shown
 from kb_service.parsers import ParserPool
 from kb_service.store import FileStore, VersionStore

@@ -11,7 +11,6 @@ from kb_service.content import ContentFolder
 from kb_service.entities import KnowledgeBase
 from kb_service.errors import NoSuchKnowledgeBase, NotReadable, UnknownVectorStore
 from kb_service.indexer import Indexer
-from kb_service.models import KnowledgeBaseRow
 from kb_service.names import check_knowledge_base_name, shown
 from kb_service.store import FileStore, KnowledgeBaseStore
 from servicekit.identity import Caller
@@ -83,15 +82,15 @@ class Library:
         check_knowledge_base_name(name)
         if vector_store not in _VECTOR_STORES:
             raise UnknownVectorStore(shown(vector_store))
-        row = KnowledgeBaseRow(
-            kb_name=name,
-            kb_zh_name=zh_name,
-            kb_info=info,
+        kb = self._by_name[name] = await self._rows.add(
+            name,
+            zh_name=zh_name,
+            info=info,
             vs_type=_OURS,
             embed_model=self._embed_model,
             owner_client=owner_client,
+            questions=questions,
         )
-        kb = self._by_name[name] = await self._rows.add(row, questions)
         return kb
 
     async def rename(self, kb: KnowledgeBase, zh_name: str) -> None:

@@ -20,8 +20,7 @@ import orjson
 
 from kb_service import splitter
 from kb_service.entities import ChunkOptions, CustomDoc
-from kb_service.errors import LoadFault
-from kb_service.loaders import FORMATS, open_document
+from kb_service.loaders import FORMATS, LoadFault, open_document
 from kb_service.tokens import sparse_vector, terms
 
 BATCH = 50

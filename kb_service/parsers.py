@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from kb_service.entities import ChunkOptions, CustomDoc
-from kb_service.errors import LoadFault
+from kb_service.loaders import LoadFault
 from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent

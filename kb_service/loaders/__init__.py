@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kb_service.errors import LoadFault
+
+class LoadFault(Exception):
+    """Why a document could not be read, in the words of a sentence to its user."""
 
 
 @dataclass(frozen=True, slots=True)

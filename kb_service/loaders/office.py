@@ -7,8 +7,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from kb_service.errors import LoadFault
-from kb_service.loaders import Section
+from kb_service.loaders import LoadFault, Section
 from kb_service.loaders.text import row_text
 from kb_service.loaders.titles import sections_by_title
 

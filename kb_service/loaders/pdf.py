@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pypdfium2
 
-from kb_service.errors import LoadFault
-from kb_service.loaders import Section
+from kb_service.loaders import LoadFault, Section
 
 _PAGES_MAX = 5_000
 _SENTENCE_END = re.compile(r"[。！？；：.!?;:]\s*$")

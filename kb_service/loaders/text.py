@@ -10,8 +10,7 @@ from typing import Any
 
 import orjson
 
-from kb_service.errors import LoadFault
-from kb_service.loaders import Section
+from kb_service.loaders import LoadFault, Section
 from kb_service.loaders.titles import sections_by_title
 
 _BINARY: tuple[bytes, ...] = (

@@ -45,6 +45,9 @@ class FileStore:
         async with self._writing() as session:
             row, replaced = await _expect(session, kb_id, name, expected_content)
             _fill(row, content)
+            # What is live was not made from this content: a rebuild must read the file.
+            row.chunk_size = row.chunk_overlap = None
+            row.custom_docs = False
             session.add(row)
         return Replaced(None, replaced.content_id)
 

@@ -47,18 +47,34 @@ class KnowledgeBaseStore:
             row = (await session.exec(wanted)).first()
         return None if row is None else _entity(row)
 
-    async def add(self, row: KnowledgeBaseRow, questions: Sequence[str] = ()) -> KnowledgeBase:
+    async def add(
+        self,
+        name: str,
+        *,
+        zh_name: str,
+        info: str,
+        vs_type: str,
+        embed_model: str,
+        owner_client: str,
+        questions: Sequence[str],
+    ) -> KnowledgeBase:
         """The new knowledge base with its recommended questions. Raises NameTaken."""
+        row = KnowledgeBaseRow(
+            kb_name=name,
+            kb_zh_name=zh_name,
+            kb_info=info,
+            vs_type=vs_type,
+            embed_model=embed_model,
+            owner_client=owner_client,
+        )
+        recommended = (
+            QuestionRow(query=query, kb_name=name, owner_client=owner_client) for query in questions
+        )
         try:
             async with self._database.transaction() as session:
-                session.add(row)
-                await session.flush()
-                for query in questions:
-                    session.add(
-                        QuestionRow(query=query, kb_name=row.kb_name, owner_client=row.owner_client)
-                    )
+                session.add_all([row, *recommended])
         except IntegrityError:
-            raise NameTaken(shown(row.kb_name)) from None
+            raise NameTaken(shown(name)) from None
         return _entity(row)
 
     async def change(self, kb_id: int, **columns: Any) -> bool:

@@ -95,13 +95,18 @@ def test_the_migrations_make_what_the_models_say(migrated: Path) -> None:
     engine.dispose()
 
 
-def test_the_serving_process_loads_no_heavy_library() -> None:
-    heavy = ["qdrant_client", "numpy", "langchain", "openpyxl", "docx", "pptx", "alembic"]
-    heavy += ["pypdfium2", "selectolax", "lxml", "charset_normalizer"]
-    code = (
-        "import sys, kb_service.app, kb_service.vectors.edge; "
-        f"print([name for name in {heavy} if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (
+            "kb_service.app, kb_service.vectors.edge",
+            "qdrant_client numpy langchain openpyxl docx pptx alembic pypdfium2 selectolax lxml",
+        ),
+        ("kb_service.parser_process", "fastapi pydantic sqlalchemy aiohttp httpx openpyxl docx"),
+    ],
+)
+def test_a_process_loads_no_library_that_it_does_not_need(modules: str, heavy: str) -> None:
+    code = f"import sys, {modules}; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kb_service.errors import LoadFault
-from kb_service.loaders import FORMATS, Section, open_document
+from kb_service.loaders import FORMATS, LoadFault, Section, open_document
 from kb_service.loaders.pdf import unwrap
 from tests.kb_service.documents import docx_file, pdf_file, pptx_file, xlsx_file, zip_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kb_service.entities import ChunkOptions, CustomDoc
-from kb_service.errors import LoadFault
+from kb_service.loaders import LoadFault
 from kb_service.parsers import Batch, ParserPool
 
 OPTIONS = ChunkOptions(50, 0)

@@ -185,6 +185,16 @@ async def test_stored_without_vectors_until_update_docs(kb: Kb) -> None:
     assert await kb.files() == ["a.txt"]
 
 
+async def test_what_was_replaced_without_vectors_is_read_by_a_rebuild(kb: Kb) -> None:
+    await kb.create()
+    await kb.uploaded(("a.txt", LEAVE))
+    await kb.uploaded(("a.txt", TRAVEL), to_vector_store="false", override="true")
+    assert len(await kb.search("年假")) == 1  # the old ones answer until then
+    await kb.post(f"{P}/recreate_vector_store", {"knowledge_base_name": "kb1"})
+    assert await kb.search("年假") == []
+    assert len(await kb.search("住宿标准")) == 1
+
+
 async def test_custom_docs_are_taken_as_they_are(kb: Kb) -> None:
     await kb.create()
     docs = {
