@@ -49,14 +49,14 @@ class _UploadRequest(Request):
             context = self.app.state.context
             try:
                 async with aclosing(self.stream()) as stream:
-                    parser = _Parser(self.headers, stream, context.upload_max_mb << 20)
+                    parser = CappedParser(self.headers, stream, context.upload_max_mb << 20)
                     self._form = await parser.parse()
             except (MultiPartException, KeyError) as error:
                 raise HTTPException(400, f"The form cannot be read: {error}") from None
         return self._form
 
 
-class _Parser(MultiPartParser):
+class CappedParser(MultiPartParser):
     """One byte more than the cap is kept of a file, which is how its reader sees the cut."""
 
     spool_max_size = 64 * 1024

@@ -28,7 +28,7 @@ def load(path: Path, extension: str) -> Iterator[Section]:
     return {".docx": _docx, ".xlsx": _xlsx, ".pptx": _pptx}[extension](path)
 
 
-def check_archive(path: Path, main_part: str) -> None:
+def check_archive(path: Path, main_part: str, *, inflated_max: int = _INFLATED_MAX) -> None:
     """Inflates everything once, counting what really comes out: sizes in an archive may lie."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -40,7 +40,7 @@ def check_archive(path: Path, main_part: str) -> None:
             inflated = xml = 0
             for entry in entries:
                 with archive.open(entry) as part:
-                    size = _inflate(part, _INFLATED_MAX - inflated)
+                    size = _inflate(part, inflated_max - inflated)
                 inflated += size
                 xml += size if entry.filename.endswith((".xml", ".rels")) else 0
                 if xml > _XML_MAX:

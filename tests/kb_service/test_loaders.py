@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kb_service.loaders import FORMATS, LoadFault, Section, open_document
+from kb_service.loaders.office import check_archive
 from kb_service.loaders.pdf import unwrap
 from tests.kb_service.documents import docx_file, pdf_file, pptx_file, xlsx_file, zip_file
 
@@ -176,6 +177,15 @@ def test_archives_that_inflate_without_end_are_stopped(load: Load, lie: bool) ->
     assert len(bomb) < 1 << 20
     with pytest.raises(LoadFault):
         load(".docx", bomb)
+
+
+def test_everything_that_an_archive_holds_counts(tmp_path: Path) -> None:
+    path = tmp_path / "document"
+    main = "word/document.xml"
+    path.write_bytes(zip_file({main: b"<a/>", "a.png": b"\0" * 5_000, "b.png": b"\0" * 5_000}))
+    check_archive(path, main, inflated_max=10_004)
+    with pytest.raises(LoadFault, match="过大"):
+        check_archive(path, main, inflated_max=10_003)
 
 
 def test_sheets_that_claim_to_be_huge_are_stopped(load: Load, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.datastructures import Headers, UploadFile
 
+from kb_service.api.uploads import CappedParser
 from kb_service.settings import KbSettings
 from tests.kb_service.conftest import ADMIN, Kb, connected, on_a_socket
 from tests.kb_service.documents import docx_file, pdf_file, pptx_file, xlsx_file
@@ -336,6 +338,23 @@ async def test_files_beyond_the_cap_are_refused_while_they_come(
         assert "超过 1 MB" in failed["big.txt"]
         assert await kb.files() == ["good.txt", "just.csv"]
         assert len(list((tmp_path / "kb" / "content").glob("*/*"))) == 2
+
+
+async def test_nothing_beyond_the_cap_is_kept_while_it_comes() -> None:
+    async def body() -> AsyncGenerator[bytes, None]:
+        for name in ("a", "b"):
+            yield b"--B\r\nContent-Disposition: form-data; "
+            yield f'name="files"; filename="{name}.txt"\r\n\r\n'.encode()
+            for _ in range(10 if name == "a" else 1):
+                yield b"x" * 1_000
+            yield b"\r\n"
+        yield b"--B--\r\n"
+
+    headers = Headers({"content-type": "multipart/form-data; boundary=B"})
+    form = await CappedParser(headers, body(), 2_500).parse()
+    uploads = [item for _, item in form.multi_items() if isinstance(item, UploadFile)]
+    assert [upload.size for upload in uploads] == [2_501, 1_000]
+    await form.close()
 
 
 async def test_a_request_without_end_is_cut_off(make_settings: Make) -> None:
