@@ -11,6 +11,7 @@ from collections.abc import Sequence
 _SENTENCE_END = re.compile(r"(?<=[。！？；])(?![”’」』）])|(?<=[.!?])\s+|\n+")
 _LATIN = re.compile(r"[a-z0-9][a-z0-9_+#.-]*", re.IGNORECASE)
 _CJK = re.compile(r"[\u3400-\u9fff]+")
+_TITLE = re.compile(r"[^\n:：|]{1,40}(?<![。！；.!;，,、])\n+(?=.)")
 _MOST_SENTENCES = 4
 _MOST_CHARS = 300
 
@@ -77,7 +78,10 @@ def _best_sentences(query: str, passages: Sequence[str]) -> list[tuple[int, str]
 
 
 def _sentences(passage: str) -> list[str]:
-    found = dict.fromkeys(sentence.strip() for sentence in _SENTENCE_END.split(passage))
+    """Without the title that a passage may begin with: it has the question's words, no answer."""
+    title = _TITLE.match(passage)
+    text = passage[title.end() :] if title else passage
+    found = dict.fromkeys(sentence.strip() for sentence in _SENTENCE_END.split(text))
     return [sentence[:_MOST_CHARS] for sentence in found if len(sentence) > 1]
 
 

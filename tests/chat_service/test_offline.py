@@ -19,6 +19,13 @@ def test_is_deterministic_and_in_order() -> None:
     assert set(marks) <= {"[1]", "[2]"}
 
 
+def test_a_title_is_no_answer_but_a_row_of_a_table_is() -> None:
+    titled = ["年假怎么申请？\n登录人事系统后填写申请单。主管在两天内审批。"]
+    assert offline.extract("年假怎么申请", titled)[1].startswith("登录人事系统")
+    row = ["部门: 财务部\n电话: 8017"]
+    assert "财务部" in "".join(offline.extract("财务部的电话", row))
+
+
 def test_always_quotes_something() -> None:
     assert len(offline.extract("？？？", ["只有这一句"])) == 2
 
