@@ -21,7 +21,7 @@ from chat_service.settings import ChatSettings
 from chat_service.store import OutboxStore
 from chat_service.vendors import Vendors
 from servicekit.app import build_app
-from servicekit.database import Database
+from servicekit.database import Database, sqlite_url
 from servicekit.http import ServiceClient, open_session
 from servicekit.identity import CallerVerifier
 from servicekit.logs import configure_logs
@@ -43,7 +43,10 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
         configure_logs("chat_service", settings.log_level)
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(open_session())
-            database = Database(settings.database_url, package="chat_service")
+            url = settings.chat_database_url or sqlite_url(
+                settings.chat2llm_data / "chat" / "chat.db"
+            )
+            database = Database(url, package="chat_service")
             stack.push_async_callback(database.close)
             await database.upgrade()
             keys = settings.chat2llm_data / "keys"

@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from servicekit.database import sqlite_url
 from servicekit.settings import ServiceSettings
 
 VENDOR_NAMES = (
@@ -154,10 +153,6 @@ class ChatSettings(ServiceSettings):
         if self.enable_llm_model == "custom-api" and not self.custom_api_base_url:
             raise ValueError("CUSTOM-API.BASE_URL is needed for custom-api. 缺少接口地址。")
         return self
-
-    @property
-    def database_url(self) -> str:
-        return self.chat_database_url or sqlite_url(self.chat2llm_data / "chat" / "chat.db")
 
     @property
     def session_service(self) -> str:

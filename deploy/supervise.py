@@ -55,6 +55,7 @@ class _Wakeup:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno())
+        self._writer.send(b"0")  # nothing starts before the first wait has ended
 
     def fileno(self) -> int:
         return self._reader.fileno()

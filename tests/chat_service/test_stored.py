@@ -14,9 +14,8 @@ import pytest
 
 from chat_service.clients import SessionClient, Turn
 from chat_service.outbox import DONE, INTERRUPTED, Outbox
-from chat_service.settings import ChatSettings
 from chat_service.store import OutboxStore, Parcel
-from servicekit.database import Database
+from servicekit.database import Database, sqlite_url
 from servicekit.http import ServiceClient, open_session
 from tests.chat_service.conftest import Chat, caller_header, until
 from tests.chat_service.standins import KbStandIn, SessionStandIn, free_port
@@ -241,10 +240,10 @@ Outboxes = tuple[list[Outbox], list[OutboxStore]]
 @pytest.fixture
 async def outboxes(data: Path, sessions: SessionStandIn) -> AsyncIterator[Outboxes]:
     """Two processes' outboxes on one database."""
-    settings = ChatSettings(chat2llm_data=data)
+    url = sqlite_url(data / "chat" / "chat.db")
     async with open_session() as session:
         client = SessionClient(ServiceClient(session, sessions.url, name="session_service"))
-        databases = [Database(settings.database_url, package="chat_service") for _ in range(2)]
+        databases = [Database(url, package="chat_service") for _ in range(2)]
         stores = [OutboxStore(database) for database in databases]
         yield [Outbox(store, client) for store in stores], stores
         for database in databases:
