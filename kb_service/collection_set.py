@@ -55,6 +55,10 @@ class CollectionSet:
     async def count(self, kb_id: int, version: str | None = None) -> int:
         return await self._index.count(kb_id, version) if self.is_open else 0
 
+    async def flush(self) -> None:
+        if self.is_open:
+            await self._index.flush()
+
     async def close(self) -> None:
         for index in (self._index, *self._earlier.values()):
             await index.close()

@@ -172,6 +172,7 @@ class _Writer:
 
     async def finish(self) -> Built:
         await self._write_rows()
+        await self._indexer._collections.flush()
         assert self._summary is not None
         packed = await asyncio.to_thread(_pack, self._summary.term_counts)
         return Built(self.version, self._chunks, self._summary, packed)

@@ -73,6 +73,9 @@ class VectorIndex(Protocol):
 
     async def count(self, kb_id: int, version: str | None = None) -> int: ...
 
+    async def flush(self) -> None:
+        """Until now every upsert survives the kill of the process; from now on a power cut too."""
+
     async def close(self) -> None: ...
 
 

@@ -21,8 +21,9 @@ from kb_service.vectors import (
     StoreInUse,
 )
 
-# The write-ahead log keeps every update from the moment that it returns; a flush only shortens
-# what the next start replays. It blocks the process for about 15 ms on as many points.
+# The write-ahead log keeps every update over a kill from the moment that it returns; a flush keeps
+# it over a power cut and shortens what the next start replays. It blocks the process for
+# about 15 ms on as many points.
 _FLUSH_AFTER = 1000
 _DELETE_BATCH = 200
 # A knowledge base up to this size is scanned point by point: above, the inverted index is faster
@@ -63,9 +64,13 @@ class EdgeIndex:
             self._shard.update(engine.UpdateOperation.upsert_points(batch))
             self._unflushed += len(batch)
             if self._unflushed >= _FLUSH_AFTER:
-                self._shard.flush()
-                self._unflushed = 0
+                await self.flush()
             await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        if self._unflushed:
+            self._shard.flush()
+            self._unflushed = 0
 
     async def delete(self, kb_id: int, version: str | None = None) -> None:
         request = engine.ScrollRequest(

@@ -77,6 +77,9 @@ class QdrantIndex:
             )
         return counted.count
 
+    async def flush(self) -> None:
+        """Nothing to do: the server keeps what it acknowledged, by its own settings."""
+
     async def close(self) -> None:
         await self._client.close()
 

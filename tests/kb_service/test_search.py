@@ -236,6 +236,7 @@ class Dropping:
     async def count(self, kb_id: int, version: str | None = None) -> int:
         return 0
 
+    async def flush(self) -> None: ...
     async def close(self) -> None: ...
 
 

@@ -1,6 +1,7 @@
 """The embedded engine's own promises: durability, one owner, short calls, small imports."""
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,3 +144,21 @@ def test_the_embedded_default_imports_neither_client_nor_numpy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "[]"
+
+
+async def test_what_is_flushed_needs_no_write_ahead_log(tmp_path: Path) -> None:
+    """A power cut may take what the log has not brought to the disk."""
+    live, after = tmp_path / "live", tmp_path / "after"
+    index = open_edge(live)
+    await index.ensure(None)
+    shutil.copytree(live / "c" / "wal", tmp_path / "early")
+    await index.upsert(points(1, 2, 3))
+    await index.flush()
+    shutil.copytree(live, after)
+    shutil.rmtree(after / "c" / "wal")
+    shutil.copytree(tmp_path / "early", after / "c" / "wal")
+    copy = open_edge(after)
+    await copy.ensure(None)
+    assert await copy.count(1) == 3
+    await copy.close()
+    await index.close()
