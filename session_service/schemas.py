@@ -1,7 +1,7 @@
 """What is on the wire."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -31,8 +31,9 @@ def _storable(value: Any) -> Any:
     return whole.replace("\x00", "")
 
 
-def _server_time(value: datetime) -> str:
-    return value.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+def _wire_time(value: datetime) -> str:
+    """UTC to the second, without a zone."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 StoredText = Annotated[str, BeforeValidator(_storable)]
@@ -40,7 +41,7 @@ ShortText = Annotated[StoredText, StringConstraints(max_length=100)]
 SessionId = Annotated[StoredText, StringConstraints(min_length=32, max_length=32)]
 # Front ends make these, and they become part of a path.
 TurnId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{0,32}$")]
-WireTime = Annotated[datetime, PlainSerializer(_server_time, return_type=str)]
+WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]
 
 
 class Envelope(BaseModel, Generic[Data]):

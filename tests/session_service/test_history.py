@@ -1,12 +1,29 @@
 """/history/latest (contract 1.1, 6.2) and the recent turns that other services read."""
 
+import os
 import re
+import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from tests.session_service.conftest import Clock, User, finish
+
+
+@pytest.fixture
+def in_shanghai() -> Iterator[None]:
+    """A server whose local time is eight hours ahead."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "CST-8"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
 
 
 async def _ask_many(user: User, session_id: str, count: int) -> list[str]:
@@ -22,6 +39,14 @@ async def test_turns_come_newest_first(li: User, session_id: str) -> None:
     page = await li.history(session_id, 2)
     assert [item["id"] for item in page] == ids[:1:-1]
     assert [item["response"] for item in page] == ["answer 3", "answer 2"]
+
+
+@pytest.mark.usefixtures("in_shanghai")
+async def test_times_are_utc_wherever_the_server_stands(li: User, session_id: str) -> None:
+    await li.save(session_id)
+    await li.ask("a question", "an answer", session_id)
+    shown = [*await li.sessions(), *await li.history(session_id), *await li.recent(session_id)]
+    assert [item["create_time"] for item in shown] == ["2026-03-01T12:30:15"] * 3
 
 
 async def test_a_turn_is_shown_with_the_contracts_fields(li: User, session_id: str) -> None:
