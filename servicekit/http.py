@@ -60,10 +60,10 @@ class ServiceClient:
             ) as answer:
                 raw = await answer.read()
                 status = answer.status
+        except aiohttp.ClientError as error:  # also no connection in time, a TimeoutError too
+            raise self._unreachable() from error
         except TimeoutError:
             raise UpstreamError(f"{self._name} did not answer in time. 服务响应超时。") from None
-        except aiohttp.ClientError as error:
-            raise self._unreachable() from error
         if status < 500:
             with suppress(orjson.JSONDecodeError):
                 return status, orjson.loads(raw) if raw else None

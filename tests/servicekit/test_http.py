@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, NoReturn
 
 import aiohttp
 import httpx
@@ -100,6 +101,20 @@ async def test_503_means_not_available(client: ServiceClient) -> None:
 async def test_a_cut_answer_means_not_available(client: ServiceClient) -> None:
     with pytest.raises(Unavailable):
         await client.call("GET", "/cut", timeout=5)
+
+
+class _NoWayThere(aiohttp.BaseConnector):
+    """A network that swallows every attempt to connect."""
+
+    async def _create_connection(self, *_: Any) -> NoReturn:
+        raise aiohttp.ConnectionTimeoutError
+
+
+async def test_no_way_there_means_not_available() -> None:
+    async with aiohttp.ClientSession(connector=_NoWayThere()) as session:
+        client = ServiceClient(session, "http://192.0.2.1", name="till_service")
+        with pytest.raises(Unavailable, match="till_service"):
+            await client.call("GET", "/200")
 
 
 async def test_too_slow_is_an_upstream_error(client: ServiceClient) -> None:
