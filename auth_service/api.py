@@ -37,7 +37,8 @@ class Context:
     introspection_key: str
 
 
-def _context(request: Request) -> Context:
+# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
@@ -45,13 +46,15 @@ def _context(request: Request) -> Context:
 ContextDep = Annotated[Context, Depends(_context)]
 
 
-def _require_gateway(context: ContextDep, authorization: Annotated[str, Header()] = "") -> None:
+async def _require_gateway(
+    context: ContextDep, authorization: Annotated[str, Header()] = ""
+) -> None:
     expected = f"Bearer {context.introspection_key}"
     if not hmac.compare_digest(authorization.encode(), expected.encode()):
         raise Unauthorized("Only the gateway may ask. 仅供网关访问。")
 
 
-def _client_address(request: Request) -> str:
+async def _client_address(request: Request) -> str:
     """The browser's address. The gateway drops what came from outside and writes its own."""
     forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
     return forwarded or (request.client.host if request.client else "")

@@ -190,6 +190,27 @@ def test_each_make_target_has_its_line_of_help() -> None:
     assert re.findall(r"^[a-z0-9-]+:(?!.* ## ).*$", makefile, re.MULTILINE) == []
 
 
+def test_dependencies_are_coroutines() -> None:
+    """FastAPI runs a plain function in a thread, which costs every request that depends on it."""
+    plain = []
+    for file in (
+        path for name in (*SERVICES, "servicekit") for path in (ROOT / name).rglob("*.py")
+    ):
+        tree = ast.parse(file.read_text("utf-8"))
+        functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+        plain += [
+            f"{file.relative_to(ROOT)}: {node.args[0].id}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "Depends"
+            and node.args
+            and isinstance(node.args[0], ast.Name)
+            and node.args[0].id in functions
+        ]
+    assert not plain
+
+
 def test_import_contracts_have_no_exceptions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     linter = project["tool"]["importlinter"]

@@ -11,16 +11,17 @@ from servicekit.identity import CALLER_HEADER, Caller, require_scope
 may_chat = require_scope("chat")
 
 
-def _caller_header(request: Request, _: Annotated[Caller, may_chat]) -> str:
+# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
+async def _caller_header(request: Request, _: Annotated[Caller, may_chat]) -> str:
     return request.headers[CALLER_HEADER]
 
 
-def _answering(request: Request) -> Answering:
+async def _answering(request: Request) -> Answering:
     answering: Answering = request.app.state.answering
     return answering
 
 
-def _vendors(request: Request) -> Vendors:
+async def _vendors(request: Request) -> Vendors:
     vendors: Vendors = request.app.state.vendors
     return vendors
 

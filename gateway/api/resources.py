@@ -23,7 +23,8 @@ class Resources:
     home: str
 
 
-def _resources(request: Request) -> Resources:
+# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
+async def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
@@ -31,7 +32,7 @@ def _resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(_resources)]
 
 
-def _inbound(request: Request, resources: ResourcesDep) -> Inbound:
+async def _inbound(request: Request, resources: ResourcesDep) -> Inbound:
     return Inbound(request.scope, resources.peers)
 
 
