@@ -12,7 +12,8 @@ _SENTENCE_END = re.compile(r"(?<=[。！？；])(?![”’」』）])|(?<=[.!?])
 _LATIN = re.compile(r"[a-z0-9][a-z0-9_+#.-]*", re.IGNORECASE)
 _CJK = re.compile(r"[\u3400-\u9fff]+")
 _TITLE = re.compile(r"[^\n:：|]{1,40}(?<![。！；.!;，,、])\n+(?=.)")
-_MOST_SENTENCES = 4
+_MOST_SENTENCES = 3
+_SHORT = 30
 _MOST_CHARS = 300
 
 _LABEL = {
@@ -78,11 +79,20 @@ def _best_sentences(query: str, passages: Sequence[str]) -> list[tuple[int, str]
 
 
 def _sentences(passage: str) -> list[str]:
-    """Without the title that a passage may begin with: it has the question's words, no answer."""
+    """Short ones together with the next, as they seldom say enough alone.
+
+    Without the title that a passage may begin with: it has the question's words, no answer.
+    """
     title = _TITLE.match(passage)
     text = passage[title.end() :] if title else passage
-    found = dict.fromkeys(sentence.strip() for sentence in _SENTENCE_END.split(text))
-    return [sentence[:_MOST_CHARS] for sentence in found if len(sentence) > 1]
+    found: list[str] = []
+    for part in _SENTENCE_END.split(text):
+        sentence = part.strip()
+        if found and len(found[-1]) < _SHORT:
+            found[-1] = f"{found[-1]}{'' if _CJK.match(sentence) else ' '}{sentence}"
+        elif len(sentence) > 1:
+            found.append(sentence)
+    return [sentence[:_MOST_CHARS] for sentence in dict.fromkeys(found)]
 
 
 def _terms(text: str) -> set[str]:
