@@ -93,11 +93,9 @@ class Outbox:
             if not drafts:
                 return
             due_at = _now() + _LEASE
-            new = [draft.parcel(due_at=due_at) for draft in drafts if not draft.kept]
-            changed = [draft.parcel(due_at=due_at) for draft in drafts if draft.kept]
             for draft in drafts:
                 draft.kept = True
-            await self._store.write(new=new, changed=changed)
+            await self._store.write([draft.parcel(due_at=due_at) for draft in drafts])
 
     async def deliver(self) -> None:
         """Hand over what is due, until one fails: then session_service is likely away."""
@@ -114,16 +112,13 @@ class Outbox:
     async def _settle(self, draft: Draft) -> None:
         if draft.kept:  # first here, so that a crash now delivers the end and not a checkpoint
             async with self._writing:
-                await self._store.write(new=(), changed=[draft.parcel(due_at=_now() + _LEASE)])
+                await self._store.write([draft.parcel(due_at=_now() + _LEASE)])
         try:
             async with asyncio.timeout(_FINISH_TIMEOUT):
                 await self._finish(draft.turn, draft.text, draft.docs, draft.state)
         except (ServiceError, TimeoutError) as error:
             _log.warning("turn %s will be stored later: %s", draft.turn.id, error)
-            parcels = [draft.parcel(due_at=_now())]
-            await self._store.write(
-                new=() if draft.kept else parcels, changed=parcels if draft.kept else ()
-            )
+            await self._store.write([draft.parcel(due_at=_now())])
         else:
             if draft.kept:
                 await self._store.remove(draft.id)

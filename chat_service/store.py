@@ -3,15 +3,22 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chat_service.models import OutboxRow
 from servicekit.database import Database
 
 _TABLE = OutboxRow.__table__  # type: ignore[attr-defined]  # sqlmodel does not declare it
+_WRITE = {
+    dialect: (added := insert(_TABLE)).on_conflict_do_update(
+        index_elements=["id"],
+        set_={name: added.excluded[name] for name in ("response", "docs", "state", "due_at")},
+    )
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,11 @@ class OutboxStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def write(self, *, new: Sequence[Parcel], changed: Sequence[Parcel]) -> None:
+    async def write(self, parcels: Sequence[Parcel]) -> None:
+        """Keep them, in place of what was kept under their ids."""
         async with self._connection() as connection:
-            if new:
-                await connection.execute(insert(_TABLE), [asdict(parcel) for parcel in new])
-            if changed:
-                columns = ("response", "docs", "state", "due_at")
-                statement = (
-                    update(_TABLE)
-                    .where(_TABLE.c.id == bindparam("parcel"))
-                    .values({column: bindparam(column) for column in columns})
-                )
-                await connection.execute(statement, [_changes(parcel) for parcel in changed])
+            statement = _WRITE[connection.dialect.name]
+            await connection.execute(statement, [asdict(parcel) for parcel in parcels])
 
     async def claim(self, *, now: float, until: float) -> Parcel | None:
         """A parcel that is due, this process's alone until that time."""
@@ -79,13 +79,3 @@ class OutboxStore:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         async with self._database.transaction() as session:
             yield await session.connection()
-
-
-def _changes(parcel: Parcel) -> dict[str, Any]:
-    return {
-        "parcel": parcel.id,
-        "response": parcel.response,
-        "docs": parcel.docs,
-        "state": parcel.state,
-        "due_at": parcel.due_at,
-    }

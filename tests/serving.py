@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,8 +44,9 @@ class Issuer:
 class _Server(uvicorn.Server):
     """A server that says when it listens, and stops when told instead of at its next tick."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
+    def __init__(self, app: ASGIApp, options: dict[str, Any]) -> None:
+        options = {"port": 0, "log_config": None, "timeout_graceful_shutdown": 1} | options
+        super().__init__(uvicorn.Config(app, **options))
         self.listening, self.stopping = asyncio.Event(), asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -52,13 +54,14 @@ class _Server(uvicorn.Server):
         self.listening.set()
 
     async def main_loop(self) -> None:
+        await self.on_tick(0)
         await self.stopping.wait()
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """The URL of the running app."""
-    server = _Server(app)
+async def served(app: ASGIApp, **options: Any) -> AsyncIterator[str]:
+    """The URL of the running app; `options` are uvicorn's."""
+    server = _Server(app, options)
     task = asyncio.create_task(server.serve())
     listening = asyncio.create_task(server.listening.wait())
     try:

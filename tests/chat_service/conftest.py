@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -21,6 +20,7 @@ from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
 from tests.chat_service.standins import KbStandIn, SessionStandIn
 from tests.fakes.vendor import VendorServer
+from tests.serving import served
 
 SIGNING_KEY = Ed25519PrivateKey.generate()
 SESSION_ID = "5" * 32
@@ -137,8 +137,8 @@ async def start_chat(
                 "kb_url": kb.url,
                 "log_level": "WARNING",
             }
-            running = _Running(ChatSettings(**values | settings))
-            url = await stack.enter_async_context(running)
+            app = create_app(ChatSettings(**values | settings))
+            url = await stack.enter_async_context(served(app))
             client = await stack.enter_async_context(
                 httpx.AsyncClient(base_url=url, headers=caller_header(), timeout=30)
             )
@@ -156,25 +156,3 @@ async def chat(start_chat: StartChat, vendor: VendorServer) -> Chat:
         llm_first_token_timeout=2,
         llm_token_timeout=1,
     )
-
-
-class _Running:
-    """A service under uvicorn in this loop, on a free port."""
-
-    def __init__(self, settings: ChatSettings) -> None:
-        config = uvicorn.Config(
-            create_app(settings), port=0, log_config=None, access_log=False, ws="none"
-        )
-        self._server = uvicorn.Server(config)
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> str:
-        self._task = asyncio.create_task(self._server.serve())
-        await until(lambda: self._server.started or bool(self._task and self._task.done()))
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._task
-        self._server.should_exit = True
-        await self._task

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from chat_service.clients import SessionClient, Turn
 from chat_service.outbox import DONE, INTERRUPTED, Outbox
@@ -219,6 +220,8 @@ async def test_killed_in_the_middle(
             await first.communicate()
         ((kept, _),) = rows(data)
         assert sessions.turn.state == "asking"
+        with sqlite3.connect(data / "chat" / "chat.db") as database:
+            database.execute("UPDATE outbox SET due_at = 0")  # the dead one's lease has ended
         second = await start()
         await until(lambda: sessions.turn.state == "interrupted", within=25)
         assert sessions.turn.response == kept
@@ -264,14 +267,14 @@ async def begun(sessions: SessionStandIn) -> Turn:
 async def test_two_processes_deliver_once(outboxes: Outboxes, sessions: SessionStandIn) -> None:
     both, stores = outboxes
     turn = await begun(sessions)
-    await stores[0].write(new=[parcel(turn, due_at=0)], changed=())
+    await stores[0].write([parcel(turn, due_at=0)])
     await asyncio.gather(*(outbox.deliver() for outbox in both))
     assert (sessions.turn.response, sessions.turn.finishes) == ("好", 1)
 
 
 async def test_a_parcel_is_claimed_once(outboxes: Outboxes, sessions: SessionStandIn) -> None:
     _, stores = outboxes
-    await stores[0].write(new=[parcel(await begun(sessions), due_at=0)], changed=())
+    await stores[0].write([parcel(await begun(sessions), due_at=0)])
     claims = await asyncio.gather(*(store.claim(now=1, until=9e9) for store in stores * 4))
     assert len([claim for claim in claims if claim]) == 1
 
@@ -294,12 +297,31 @@ async def test_a_live_stream_s_checkpoint_is_nobody_else_s(
     assert not rows(data)
 
 
+async def test_a_checkpoint_that_failed_loses_no_answer(
+    outboxes: Outboxes, sessions: SessionStandIn, data: Path
+) -> None:
+    [outbox, _], _ = outboxes
+    draft = outbox.open(await begun(sessions))
+    draft.begun_at = 0
+    with sqlite3.connect(data / "chat" / "chat.db") as database:
+        database.execute("ALTER TABLE outbox RENAME TO away")
+    with pytest.raises(DBAPIError):
+        await outbox.checkpoint()
+    with sqlite3.connect(data / "chat" / "chat.db") as database:
+        database.execute("ALTER TABLE away RENAME TO outbox")
+    draft.pieces.append("全")
+    draft.state = DONE
+    await sessions.stop()
+    await outbox.finish(draft)
+    assert rows(data) == [("全", DONE)]
+
+
 async def test_a_turn_that_is_gone_is_given_up(
     outboxes: Outboxes, sessions: SessionStandIn, data: Path
 ) -> None:
     both, stores = outboxes
     turn = await begun(sessions)
     sessions.turns.clear()
-    await stores[0].write(new=[parcel(turn, due_at=0)], changed=())
+    await stores[0].write([parcel(turn, due_at=0)])
     await both[0].deliver()
     assert not rows(data)

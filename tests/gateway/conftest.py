@@ -12,16 +12,17 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from aiohttp import web
 
 from gateway.app import create_app
 from gateway.proxy.forwarder import Patience
 from gateway.settings import GatewaySettings
+from tests.serving import served
 
 # A test says itself which cookies it sends.
 _NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 _DEFAULT = Patience()
+_AS_SERVED = {"server_header": False, "proxy_headers": False}  # by `python -m gateway`
 KEY = "introspection-key-of-the-tests"
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -147,42 +148,6 @@ async def scripted(script: Script) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-class _Server(uvicorn.Server):
-    """Tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listens = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-
-@asynccontextmanager
-async def serving(settings: GatewaySettings, patience: Patience) -> AsyncIterator[str]:
-    """The gateway as `python -m gateway` serves it; yields its URL."""
-    server = _Server(
-        uvicorn.Config(
-            create_app(settings, patience=patience),
-            port=0,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
-    task = asyncio.create_task(server.serve())
-    await server.listens.wait()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await task
-
-
 @dataclass
 class Suite:
     """The gateway's URL, a client of it and the stand-ins behind it."""
@@ -233,7 +198,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
                 "introspection_key": KEY,
             }
             chosen = GatewaySettings.model_validate(values | settings)
-            url = await running.enter_async_context(serving(chosen, patience))
+            app = create_app(chosen, patience=patience)
+            url = await running.enter_async_context(served(app, **_AS_SERVED))
             client = await running.enter_async_context(
                 httpx.AsyncClient(base_url=url, timeout=20, cookies=CookieJar(_NO_COOKIES))
             )
