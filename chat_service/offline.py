@@ -86,8 +86,7 @@ def _sentences(passage: str) -> list[str]:
     title = _TITLE.match(passage)
     text = passage[title.end() :] if title else passage
     found: list[str] = []
-    for part in _SENTENCE_END.split(text):
-        sentence = part.strip()
+    for sentence in filter(None, map(str.strip, _SENTENCE_END.split(text))):
         if found and len(found[-1]) < _SHORT:
             found[-1] = f"{found[-1]}{'' if _CJK.match(sentence) else ' '}{sentence}"
         elif len(sentence) > 1:

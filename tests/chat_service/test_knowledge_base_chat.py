@@ -80,6 +80,7 @@ async def test_unknown_knowledge_base(chat: Chat, sessions: SessionStandIn) -> N
     ("field", "value"),
     [
         ("knowledge_base_name", None),
+        ("knowledge_base_name", "长" * 1_001),
         ("top_k", -1),
         ("top_k", 101),
         ("top_k", "x"),
@@ -208,7 +209,7 @@ async def test_offline_quotes_with_marks(
     *said, last = await chat.ask("年假有几天？", knowledge_base_name="kb1")
     text = "".join(o["answer"] for o in said)
     assert "未配置大模型" in text
-    assert "员工入职满一年享有年假十天。 [2]" in text
+    assert "员工入职满一年享有年假十天。年会在冬天。 [2]" in text
     assert "食堂" not in text
     assert len(last["docs"]) == 2
     assert sessions.turn.response == text
