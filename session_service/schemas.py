@@ -36,9 +36,11 @@ def _wire_time(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-StoredText = Annotated[str, BeforeValidator(_storable)]
-ShortText = Annotated[StoredText, StringConstraints(max_length=100)]
-SessionId = Annotated[StoredText, StringConstraints(min_length=32, max_length=32)]
+# Bounds come before this in a type: outside of it they would speak of items, not of characters.
+_STORABLE = BeforeValidator(_storable)
+StoredText = Annotated[str, _STORABLE]
+ShortText = Annotated[str, StringConstraints(max_length=100), _STORABLE]
+SessionId = Annotated[str, StringConstraints(min_length=32, max_length=32), _STORABLE]
 # Front ends make these, and they become part of a path.
 TurnId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{0,32}$")]
 WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]
@@ -56,7 +58,7 @@ class SessionParam(BaseModel):
     """How a session is answered; the client keeps it here and reads it back."""
 
     model_name: ShortText = "zhipu-api"
-    query: Annotated[StoredText, StringConstraints(max_length=4096)] | None = ""
+    query: Annotated[str, StringConstraints(max_length=4096), _STORABLE] | None = ""
     stream: bool | None = True
     temperature: FiniteFloat | None = 0.7
     max_tokens: int | None = 2000
@@ -77,7 +79,7 @@ class SessionSave(BaseModel):
 
     session_id: SessionId
     session_name: StoredText = Field(description="At most 20 characters, or the session id")
-    mode: Annotated[StoredText, StringConstraints(max_length=20)]
+    mode: Annotated[str, StringConstraints(max_length=20), _STORABLE]
     param: SessionParam = SessionParam()
 
     @field_validator("session_name")
@@ -123,9 +125,9 @@ class HistoryItem(BaseModel):
 class Feedback(BaseModel):
     """Body of /chat/feedback."""
 
-    chat_history_id: Annotated[StoredText, StringConstraints(max_length=32)] = ""
+    chat_history_id: Annotated[str, StringConstraints(max_length=32), _STORABLE] = ""
     score: int = Field(0, ge=0, le=100)
-    reason: Annotated[StoredText, StringConstraints(max_length=4096)] = ""
+    reason: Annotated[str, StringConstraints(max_length=4096), _STORABLE] = ""
 
 
 class TurnBegin(BaseModel):

@@ -111,6 +111,22 @@ async def test_halves_of_emoji_anywhere_are_no_error(li: User, session_id: str) 
         assert answer.status_code in (200, 422), (path, answer.text)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"session_id": "a" * 31}, "String should have at least 32 characters"),
+        ({"session_id": "a" * 33}, "String should have at most 32 characters"),
+        ({"mode": "m" * 21}, "String should have at most 20 characters"),
+        ({"param": {"query": "q" * 4097}}, "String should have at most 4096 characters"),
+    ],
+)
+async def test_bounds_speak_of_characters(li: User, changed: dict[str, Any], message: str) -> None:
+    answer = await li.http.post("/session/save", json=_saved(**changed))
+    [problem] = answer.json()["detail"]
+    assert (answer.status_code, problem["msg"]) == (422, message)
+    assert problem["type"].startswith("string_too_")
+
+
 async def test_the_id_as_name_is_what_the_h5_sends_when_it_never_named_the_session(
     li: User, session_id: str
 ) -> None:
