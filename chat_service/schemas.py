@@ -24,8 +24,9 @@ class ChatRequest(BaseModel):
     """Body of /chat/chat; null is the same as absent, unknown keys are ignored."""
 
     query: Text = Field(min_length=1, max_length=100_000)
-    session_id: str | None = Field(None, min_length=32, max_length=32)
-    chat_history_id: str | None = Field(None, max_length=32)
+    session_id: str | None = Field(None, min_length=32, max_length=32, pattern=r"^[^\x00]*$")
+    # As session_service takes them: they become part of a path.
+    chat_history_id: str | None = Field(None, pattern=r"^[0-9A-Za-z_-]{0,32}$")
     history: list[HistoryItem] | None = None
     stream: bool = False
     model_name: str = ""
@@ -44,7 +45,7 @@ class ChatRequest(BaseModel):
 class KnowledgeBaseChatRequest(ChatRequest):
     """Body of /chat/knowledge_base_chat."""
 
-    knowledge_base_name: Text
+    knowledge_base_name: Text = Field(max_length=1_000)
     top_k: int = Field(3, ge=0, le=100)
     score_threshold: float = Field(1, ge=0, le=2)
 
