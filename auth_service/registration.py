@@ -11,6 +11,7 @@ from auth_service.keys import DEFAULT_BITS, MasterKey, make_key_pair
 from auth_service.store import Store, StoredClient
 from servicekit.errors import Invalid
 
+_IDS = range(2**31)  # what the column holds; beyond it a driver fails instead of finding nothing
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
 
 
@@ -73,7 +74,7 @@ class Registration:
         return stored
 
     async def _find(self, client_id: int) -> StoredClient:
-        client = await self._store.client(client_id)
+        client = await self._store.client(client_id) if client_id in _IDS else None
         if client is None:
             raise NoSuchClient(client_id)
         return client

@@ -162,10 +162,11 @@ async def test_a_client_added_while_the_service_runs_works_at_once(
     assert (await gateway.introspect(token))["active"] is True
 
 
-def test_an_unknown_client(operator: Operator) -> None:
-    done = operator.run("client", "disable", "77")
+@pytest.mark.parametrize("number", ["77", str(10**20)])
+def test_an_unknown_client(operator: Operator, number: str) -> None:
+    done = operator.run("client", "disable", number)
     assert done.returncode == 1
-    assert done.stderr.endswith("There is no client 77. 没有编号为 77 的客户端。\n")
+    assert done.stderr == f"There is no client {number}. 没有编号为 {number} 的客户端。\n"
     assert done.stdout == ""
 
 
