@@ -5,6 +5,7 @@ ServiceError
 ├── Unauthorized             401
 │   ├── CredentialMissing         JSON
 │   └── CredentialRefused         the old wire's bare text; JSON when a cookie was refused
+├── BodyTooLarge             413
 ├── HeadTooLarge             431
 └── UpstreamTooSlow          504
 """
@@ -37,6 +38,19 @@ class CredentialRefused(Unauthorized):
         super().__init__(_REFUSALS[reason])
         self.reason = reason
         self.by_cookie = by_cookie
+
+
+class BodyTooLarge(ServiceError):
+    status: ClassVar[int] = 413
+    code: ClassVar[str] = "body_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("The request's body is too large. 请求内容过大。")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Without hanging up, the server would go on reading what nobody wants."""
+        return {"Connection": "close"}
 
 
 class HeadTooLarge(ServiceError):

@@ -12,6 +12,7 @@ class Route:
 
     `scope` None means any identity. `cookie`: the session cookie counts here. `stream`: whole
     chunks, no read time-out, never buffered. `chat`: errors also carry the keys that the H5 shows.
+    `body_mb`: the largest body that passes; None where the service counts for itself.
     """
 
     method: str
@@ -22,6 +23,7 @@ class Route:
     cookie: bool = False
     stream: bool = False
     chat: bool = False
+    body_mb: int | None = 4
 
 
 ROUTES: tuple[Route, ...] = (
@@ -50,8 +52,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/knowledge_base/delete_knowledge_base", KB, "kb:write"),
     Route("POST", "/knowledge_base/update_info", KB, "kb:write"),
     Route("POST", "/knowledge_base/update_zh_name", KB, "kb:write"),
-    Route("POST", "/knowledge_base/upload_docs", KB, "kb:write"),
-    Route("POST", "/knowledge_base/update_docs", KB, "kb:write"),
+    Route("POST", "/knowledge_base/upload_docs", KB, "kb:write", body_mb=None),
+    Route("POST", "/knowledge_base/update_docs", KB, "kb:write", body_mb=32),
     Route("POST", "/knowledge_base/delete_docs", KB, "kb:write"),
     Route("POST", "/knowledge_base/recreate_vector_store", KB, "kb:write", stream=True),
 )

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from math import inf
 
 import aiohttp
 from starlette.types import Receive, Send
 
 from gateway.auth.admission import Admitted
 from gateway.auth.inbound import COOKIE_NAME, Inbound
+from gateway.errors import BodyTooLarge
 from gateway.routing import Route
 from servicekit.http import REQUEST_ID_HEADER
 from servicekit.identity import CALLER_HEADER
@@ -51,6 +53,7 @@ class Exchange:
         "inbound",
         "route",
         "started",
+        "too_large",
     )
 
     def __init__(
@@ -64,7 +67,7 @@ class Exchange:
         self.route, self.inbound, self.admitted = route, inbound, admitted
         self._receive, self._send = receive, send
         self._body_read = asyncio.Event()
-        self.started = self.client_left = False
+        self.started = self.client_left = self.too_large = False
 
     def request_headers(self, *, streamed: bool) -> list[tuple[str, str]]:
         inbound = self.inbound
@@ -84,10 +87,16 @@ class Exchange:
         return headers
 
     async def request_body(self) -> bytes | AsyncIterator[bytes] | None:
-        """What came at once as bytes, anything longer as it comes. Raises ClientLeft."""
+        """What came at once as bytes, anything longer as it comes.
+
+        Raises ClientLeft and BodyTooLarge.
+        """
         if not self.inbound.has_body:
             self._body_read.set()
             return None
+        left = inf if self.route.body_mb is None else self.route.body_mb << 20
+        if int(self.inbound.content_length or 0) > left:
+            raise BodyTooLarge
         message = await self._receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
@@ -95,11 +104,15 @@ class Exchange:
         if not message.get("more_body", False):
             self._body_read.set()
             return first
-        return self._rest_of_body(first)
+        return self._rest_of_body(first, left)
 
-    async def _rest_of_body(self, first: bytes) -> AsyncIterator[bytes]:
+    async def _rest_of_body(self, first: bytes, left: float) -> AsyncIterator[bytes]:
         more, part = True, first
         while more:
+            left -= len(part)
+            if left < 0:
+                self.too_large = True
+                raise BodyTooLarge
             if part:
                 yield part
             message = await self._receive()

@@ -12,7 +12,7 @@ from yarl import URL
 
 from gateway.auth.admission import Admission, Admitted
 from gateway.auth.inbound import Inbound, Peers
-from gateway.errors import CredentialRefused, UpstreamTooSlow
+from gateway.errors import BodyTooLarge, CredentialRefused, UpstreamTooSlow
 from gateway.proxy.exchange import ClientLeft, Exchange
 from gateway.proxy.refusals import render
 from gateway.routing import Route
@@ -95,7 +95,7 @@ class Forwarder:
         try:
             data = await exchange.request_body()
             response = await self._request(
-                route.method,
+                "GET" if route.method == "HEAD" else route.method,  # services know no HEAD
                 self._url(route, query),
                 headers=exchange.request_headers(streamed=isinstance(data, AsyncIterator)),
                 data=data,
@@ -107,7 +107,11 @@ class Forwarder:
                 await exchange.relay(response)
             finally:
                 response.close()  # nothing, when it was read to its end
+        except BodyTooLarge as error:
+            return error
         except (aiohttp.ClientError, TimeoutError) as error:
+            if exchange.too_large:
+                return BodyTooLarge()
             # An answer that has begun stays unfinished, so the server closes the connection.
             logger.warning("%s %s failed: %r", route.upstream, route.path, error)
             if exchange.client_left:

@@ -228,6 +228,17 @@ async def test_head_answers_with_the_length_and_no_body(suite: Suite) -> None:
         assert (got.status_code, got.content, got.headers["content-length"]) == (200, b"", "1234")
 
 
+async def test_services_are_asked_with_get_for_a_head(suite: Suite) -> None:
+    """FastAPI's routes answer 405 to a HEAD."""
+    for path in ("/user/info", "/api/session/list"):
+        assert (await suite.client.head(path, headers=GOOD)).status_code == 200
+    assert [request.method for request in (*suite.auth.requests, *suite.session.requests)] == [
+        "POST",  # who is it?
+        "GET",
+        "GET",
+    ]
+
+
 async def test_compressed_bodies_pass_untouched(suite: Suite) -> None:
     packed = gzip.compress(b"hello " * 100)
 
@@ -294,6 +305,36 @@ async def test_uploads_of_unknown_length_arrive_chunked(suite: Suite) -> None:
     headers = seen_headers(answer)
     assert headers["transfer-encoding"] == ["chunked"]
     assert "content-length" not in headers
+
+
+_TOO_LONG = (4 << 20) + 1
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: %d\r\n\r\n" % _TOO_LONG,
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % _TOO_LONG + bytes(_TOO_LONG),
+    ],
+    ids=["announced", "chunked"],
+)
+async def test_a_body_without_end_is_cut_off(suite: Suite, rest: bytes) -> None:
+    """Services hold JSON in memory, several times over."""
+    answer = await exchange(
+        suite, b"POST /session/save HTTP/1.1\r\nHost: x\r\nApi-Token: good\r\n" + rest
+    )
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in answer
+    assert answer.endswith('{"detail":"The request\'s body is too large. 请求内容过大。"}'.encode())
+    assert (await suite.client.get("/session/list", headers=GOOD)).status_code == 200
+
+
+async def test_uploads_have_no_end_here(suite: Suite) -> None:
+    suite.auth.knows("writer", scopes=("kb:write",))
+    headers = {"Api-Token": "writer"}
+    path = "/knowledge_base/upload_docs"
+    answer = await suite.client.post(path, content=bytes(40 << 20), headers=headers)
+    assert answer.status_code == 200
 
 
 async def test_a_post_without_a_body_says_so(suite: Suite) -> None:

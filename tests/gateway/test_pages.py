@@ -277,6 +277,14 @@ def dist(tmp_path: Path) -> Path:
     return folder
 
 
+async def test_head_answers_as_get_would(suite: Suite) -> None:
+    for path in ("/", "/docs", "/livez", "/api/readyz", "/welcome", "/openapi.json"):
+        asked, headed = [await suite.client.request(m, path) for m in ("GET", "HEAD")]
+        assert headed.status_code == asked.status_code, path
+        assert headed.headers["content-length"] == asked.headers["content-length"], path
+        assert headed.content == b""
+
+
 async def test_an_h5_is_served_at_the_root(start: Start, dist: Path) -> None:
     suite = await start(h5_dist=dist)
     for path in ("/", "/home", "/chat/0123", "/401?message=x", "/any/where", "/index.html"):
