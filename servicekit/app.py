@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import re
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -12,7 +12,6 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servicekit.errors import ServiceError, render_problem
@@ -21,7 +20,8 @@ from servicekit.logs import request_id
 from servicekit.settings import CONFIG_VARIABLE, ConfigurationError
 
 Check = Callable[[], Awaitable[None]]
-_REQUEST_ID = re.compile(r"[\w.-]{8,64}", re.ASCII)
+_ID_NAME = REQUEST_ID_HEADER.lower().encode()
+_REQUEST_ID = re.compile(rb"[\w.-]{8,64}")
 
 
 def build_app(
@@ -65,12 +65,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
+        given = next((value for name, value in scope["headers"] if name == _ID_NAME), b"")
+        request_id.set(given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id.get()
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != _ID_NAME]
+                message["headers"] = [*headers, (_ID_NAME, request_id.get().encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_id)
