@@ -31,6 +31,9 @@ command.upgrade(made, "head")
 """
 
 
+_PRAGMAS = "PRAGMA busy_timeout=10000; PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;"
+
+
 class Database:
     """Engines of one service; `package` is where its `migrations/` folder is.
 
@@ -98,17 +101,18 @@ def sqlite_url(path: Path) -> str:
 
 def _sqlite_engine(url: str, connections: int, synchronous: str, begin: str) -> AsyncEngine:
     engine = _engine(url, pool_size=connections, max_overflow=0, pool_timeout=30)
+    pragmas = f"{_PRAGMAS} PRAGMA synchronous={synchronous}"
 
-    def set_pragmas(connection: Any, _: Any) -> None:
+    def set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN would come too late
-        cursor = connection.cursor()
-        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.execute(f"PRAGMA synchronous={synchronous}")
-        cursor.close()
+        connection.run_async(lambda driver: driver.executescript(pragmas))
 
-    event.listen(engine.sync_engine, "connect", set_pragmas)
-    event.listen(engine.sync_engine, "begin", lambda c: c.exec_driver_sql(begin))
+    def begin_now(dbapi_connection: Any) -> None:
+        dbapi_connection.dbapi_connection.run_async(lambda driver: driver.execute(begin))
+
+    event.listen(engine.sync_engine, "connect", set_up)
+    # Not an event with a statement: the engine's way to run one costs as much as a small read.
+    engine.dialect.do_begin = begin_now  # type: ignore[method-assign]  # the dialect's own is empty
     return engine
 
 

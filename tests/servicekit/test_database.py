@@ -1,9 +1,10 @@
 """One engine, one transaction a request, one writer, migrations when behind."""
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import CursorResult, text
+from sqlalchemy import CursorResult, make_url, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -155,6 +156,51 @@ async def test_a_cancelled_transaction_leaves_nothing_and_blocks_nobody(
         assert await _read_amount(session) == 0
         await _set(session, 4)
     assert await _amount(database) == 4
+
+
+@contextmanager
+def _another_writer(database: Database) -> Iterator[None]:
+    """Another process that writes."""
+    path = make_url(database.url).database
+    assert path
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.rollback()
+
+
+async def test_a_lock_that_lasts_too_long_is_an_error_of_the_database(database: Database) -> None:
+    async with database.transaction() as session:
+        await _execute(session, "PRAGMA busy_timeout=1")
+
+    with _another_writer(database), pytest.raises(OperationalError, match="locked"):
+        async with database.transaction() as session:
+            await _set(session, 3)
+    async with database.transaction() as session:
+        await _set(session, 4)
+    assert await _amount(database) == 4
+
+
+async def test_whoever_is_cancelled_while_waiting_for_another_process_blocks_nobody(
+    database: Database,
+) -> None:
+    async with database.transaction() as session:
+        await _set(session, 1)
+
+    async def wait_for_the_other() -> None:
+        async with database.transaction() as session:
+            await _set(session, 2)
+
+    with _another_writer(database):
+        waiting = asyncio.create_task(wait_for_the_other())
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+    await asyncio.wait([waiting])
+
+    async with asyncio.timeout(5), database.transaction() as session:
+        await _set(session, 4)
+    with _another_writer(database):
+        assert await _amount(database) == 4
 
 
 async def test_a_hundred_writers_queue_and_lose_nothing(database: Database) -> None:
