@@ -94,8 +94,8 @@ class Database:
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a database file; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The URL of a database file; its folder is made, and is nobody else's to read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return URL.create("sqlite+aiosqlite", database=str(path.absolute())).render_as_string()
 
 

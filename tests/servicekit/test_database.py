@@ -277,6 +277,7 @@ async def test_the_data_folder_may_have_any_name(tmp_path: Path, folder: str) ->
         await database.close()
 
     assert path.is_file()
+    assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_file_that_is_no_database_fails_the_ping(tmp_path: Path) -> None:
