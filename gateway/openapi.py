@@ -20,7 +20,7 @@ _SECURITY_SCHEMES = {
     "Bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key (c2l-...), or a user's token. API 密钥。",
+        "description": "An API key (c2l-...). API 密钥。",
     },
 }
 

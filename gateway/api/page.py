@@ -1,5 +1,6 @@
 """HTML pages: our templates with the headers that keep them to themselves."""
 
+from functools import cache
 from typing import Any
 
 from fastapi.responses import HTMLResponse
@@ -22,8 +23,7 @@ def page(
     **values: Any,
 ) -> HTMLResponse:
     """A rendered template. Values are escaped; there is never a script or a style in it."""
-    environment = Environment(loader=PackageLoader("gateway"), autoescape=True)
-    text = environment.get_template(template).render(request_id=request_id.get(), **values)
+    text = _templates().get_template(template).render(request_id=request_id.get(), **values)
     headers = {
         "Cache-Control": "no-store",
         "Content-Security-Policy": policy,
@@ -31,3 +31,8 @@ def page(
         "X-Content-Type-Options": "nosniff",
     }
     return HTMLResponse(text, status, headers)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(loader=PackageLoader("gateway"), autoescape=True)

@@ -89,6 +89,7 @@ class Identities:
 
     async def _ask(self, question: _Question, address: str) -> Principal | Rejection:
         presented_as, credential = question
+        asked_at = self._clock()
         try:
             answer = await self._client.introspect(
                 credential,
@@ -100,16 +101,16 @@ class Identities:
             raise
         except ServiceError as error:  # whatever is wrong there, it is not the user's credential
             raise Unavailable(str(error), retry_after=error.retry_after or 2) from error
-        self._keep(question, answer)
+        self._keep(question, answer, asked_at)
         return answer
 
-    def _keep(self, question: _Question, answer: Principal | Rejection) -> None:
+    def _keep(self, question: _Question, answer: Principal | Rejection, asked_at: float) -> None:
         if isinstance(answer, Rejection):
             self._principals.pop(question, None)
-            self._rejections[question] = answer, self._clock()
+            self._rejections[question] = answer, asked_at
         else:
             self._rejections.pop(question, None)
-            self._principals[question] = answer, self._clock()
+            self._principals[question] = answer, asked_at
 
     def _is_fresh(self, principal: Principal, asked_at: float, max_age: float) -> bool:
         return self._clock() < min(asked_at + max_age, principal.expires_at)

@@ -237,6 +237,21 @@ async def test_closing_ends_the_open_questions() -> None:
         await waiting
 
 
+async def test_the_time_that_an_answer_takes_counts() -> None:
+    clock = Clock()
+    port = Answers(principal(clock.now))
+    port.may_answer.clear()
+    identities = Identities(port, clock=clock)
+    waiting = asyncio.create_task(identify(identities))
+    await asyncio.sleep(0)
+    clock.now += 5
+    port.may_answer.set()
+    await waiting
+    clock.now += 25.1
+    await identify(identities)
+    assert port.asked == 2
+
+
 async def test_a_principal_is_kept_for_thirty_seconds() -> None:
     clock = Clock()
     port = Answers(principal(clock.now))
