@@ -46,8 +46,8 @@ class ServiceClient:
     ) -> tuple[int, Any]:
         """Status and decoded body of any answer below 500.
 
-        Raises Unavailable when the service cannot be reached or says 503, UpstreamError for every
-        other 5xx, a time-out and a body that is not JSON.
+        Raises Unavailable when the service cannot be reached, says 503 or says nothing in time,
+        UpstreamError for every other 5xx and a body that is not JSON.
         """
         sent = {REQUEST_ID_HEADER: request_id.get(), "Content-Type": "application/json"}
         try:
@@ -63,7 +63,8 @@ class ServiceClient:
         except aiohttp.ClientError as error:  # also no connection in time, a TimeoutError too
             raise self._unreachable() from error
         except TimeoutError:
-            raise UpstreamError(f"{self._name} did not answer in time. 服务响应超时。") from None
+            text = f"{self._name} did not answer in time. 服务响应超时，请稍后再试。"
+            raise Unavailable(text, retry_after=2) from None
         if status < 500:
             with suppress(orjson.JSONDecodeError):
                 return status, orjson.loads(raw) if raw else None

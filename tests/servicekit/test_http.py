@@ -117,9 +117,10 @@ async def test_no_way_there_means_not_available() -> None:
             await client.call("GET", "/200")
 
 
-async def test_too_slow_is_an_upstream_error(client: ServiceClient) -> None:
-    with pytest.raises(UpstreamError, match="in time"):
+async def test_too_slow_means_not_available(client: ServiceClient) -> None:
+    with pytest.raises(Unavailable, match="in time") as raised:
         await client.call("GET", "/hang", timeout=0.2)
+    assert raised.value.retry_after == 2
 
 
 async def test_nobody_there_means_not_available(session: aiohttp.ClientSession) -> None:
