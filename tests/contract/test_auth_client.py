@@ -26,8 +26,8 @@ ADMIN_KEY = "c2l-an-admin-key-for-contract-tests-0123456789"
 
 
 @pytest.fixture
-async def url(tmp_path: Path) -> AsyncIterator[str]:
-    settings = AuthSettings(chat2llm_data=tmp_path, chat2llm_admin_key=SecretStr(ADMIN_KEY))
+async def url(data: Path) -> AsyncIterator[str]:
+    settings = AuthSettings(chat2llm_data=data, chat2llm_admin_key=SecretStr(ADMIN_KEY))
     async with served(create_app(settings)) as address:
         yield address
 
@@ -41,7 +41,7 @@ def auth(url: str, client_of: ClientOf, tmp_path: Path) -> AuthClient:
 async def host(url: str, tmp_path: Path) -> Client:
     """A host app, registered while the service runs."""
     registering = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "auth_service", "client", "add", "a host app"),
+        *(sys.executable, "-m", "auth_service", "client", "add", "a host app", "--bits", "2048"),
         cwd=ROOT,
         env=os.environ | {"CHAT2LLM_DATA": str(tmp_path)},
         stdout=asyncio.subprocess.PIPE,
