@@ -58,8 +58,7 @@ class ServiceClient:
                 headers=sent | dict(headers or {}),
                 timeout=aiohttp.ClientTimeout(total=timeout, connect=5),
             ) as answer:
-                raw = await answer.read()
-                status = answer.status
+                status, raw = answer.status, await answer.read()
         except aiohttp.ClientError as error:  # also no connection in time, a TimeoutError too
             raise self._unreachable() from error
         except TimeoutError:
