@@ -11,7 +11,8 @@ from kb_service.entities import CustomDoc, KnowledgeBase, Question
 from kb_service.search import Passage
 
 Name = Annotated[str, Field(max_length=1_000, description="知识库名称")]
-FileNames = Annotated[list[str], Field(max_length=10_000)]
+FileNames = Annotated[list[Annotated[str, Field(max_length=1_000)]], Field(max_length=10_000)]
+_DEEPEST = 32  # the vector engine writes what is deeper than about 127, and never reads it again
 
 
 def _wire_time(time: datetime) -> str:
@@ -196,7 +197,16 @@ def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
         orjson.dumps(metadata)
     except TypeError:
         raise ValueError("cannot be stored as JSON") from None
+    if _depth(metadata) > _DEEPEST:
+        raise ValueError(f"is nested more than {_DEEPEST} levels deep")
     return metadata
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return 1 + max(map(_depth, inner), default=0)
+    return 0
 
 
 class _CustomDoc(BaseModel):

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from kb_service.context import Context
@@ -10,7 +11,7 @@ from kb_service.entities import ChunkOptions, CustomDoc, KnowledgeBase
 from kb_service.errors import not_customised
 from kb_service.names import shown
 from kb_service.schemas import custom_docs
-from servicekit.errors import Invalid, ServiceError
+from servicekit.errors import ServiceError
 from servicekit.identity import Caller, require_scope
 
 
@@ -40,7 +41,7 @@ ListedKnowledgeBaseDep = Annotated[KnowledgeBase, Depends(_listed_knowledge_base
 def chunk_options(
     context: Context, size: int | None, overlap: int | None, zh_title_enhance: bool
 ) -> ChunkOptions:
-    """What was asked, else what is configured. Raises Invalid."""
+    """What was asked, else what is configured. Raises RequestValidationError."""
     default = context.chunking
     options = ChunkOptions(
         default.size if size is None else size,
@@ -48,9 +49,9 @@ def chunk_options(
         zh_title_enhance,
     )
     if options.overlap >= options.size:
-        raise Invalid(
-            "chunk_overlap must be smaller than chunk_size. 分块重叠长度必须小于分块长度。"
-        )
+        message = "chunk_overlap must be smaller than chunk_size. 分块重叠长度必须小于分块长度。"
+        place = ("body", "chunk_overlap")
+        raise RequestValidationError([{"loc": place, "msg": message, "type": "less_than"}])
     return options
 
 

@@ -176,10 +176,18 @@ async def test_bounds_are_422_with_the_place(kb: Kb) -> None:
         assert all(set(item) >= {"loc", "msg", "type"} for item in answer.json()["detail"])
 
 
-async def test_a_lone_surrogate_is_422_and_nothing_breaks(kb: Kb) -> None:
+@pytest.mark.parametrize(
+    ("route", "field"),
+    [
+        ("search_docs", '"query": "\\ud800"'),
+        ("update_docs", '"file_names": ["\\ud800"]'),
+        ("delete_docs", '"file_names": ["\\ud800"]'),
+    ],
+)
+async def test_a_lone_surrogate_is_422_and_nothing_breaks(kb: Kb, route: str, field: str) -> None:
     answer = await kb.http.post(
-        f"{P}/search_docs",
-        content=b'{"query": "\\ud800", "knowledge_base_name": "kb1"}',
+        f"{P}/{route}",
+        content=f'{{{field}, "knowledge_base_name": "kb1"}}',
         headers={"content-type": "application/json"} | OWNER,
     )
     assert answer.status_code == 422

@@ -156,10 +156,26 @@ async def test_chunks_have_the_length_that_was_asked_for(kb: Kb) -> None:
     ]
 
 
+async def test_metadata_that_the_engine_could_not_read_again_is_refused(kb: Kb) -> None:
+    """It would be written, and then stop every later start of the vector engine."""
+    await kb.create()
+    deep: dict[str, Any] = {}
+    for _ in range(130):
+        deep = {"a": deep}
+    docs = json.dumps({"d.txt": [{"page_content": "年假十天", "metadata": deep}]})
+    failed = await kb.uploaded(("d.txt", LEAVE), docs=docs)
+    assert "32" in failed["d.txt"]
+    assert await kb.uploaded(("e.txt", LEAVE)) == {}
+    assert [found["metadata"]["source"] for found in await kb.search("年假")] == ["e.txt"]
+
+
 async def test_wrong_chunking_is_refused_as_a_whole(kb: Kb) -> None:
     await kb.create()
     answer = await kb.upload(("a.txt", LEAVE), chunk_size="50", chunk_overlap="50")
-    assert answer.json()["code"] == 422
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (
+        422,
+        ["body", "chunk_overlap"],
+    )
     assert (await kb.upload(("a.txt", LEAVE), chunk_size="0")).status_code == 422
     assert (await kb.upload(("a.txt", LEAVE), chunk_overlap="-1")).status_code == 422
     assert (await kb.upload(("a.txt", LEAVE), chunk_size="many")).status_code == 422
