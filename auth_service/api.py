@@ -3,6 +3,7 @@
 import hmac
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -84,9 +85,15 @@ async def user_info(caller: CallerDep, context: ContextDep) -> UserInfoAnswer:
             user_id=caller.user_id,
             username=profile.username,
             enable=profile.enable,
-            create_time=profile.create_time.isoformat(timespec="seconds"),
+            create_time=_local(profile.create_time),
         )
     )
+
+
+def _local(utc: datetime) -> str:
+    """The server's local time to the second, without a zone: the H5 shows it as it comes."""
+    local = utc.replace(tzinfo=UTC).astimezone()
+    return local.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 @old_wire.get("/sso", summary="Log in with a client's own way", status_code=307)

@@ -1,7 +1,7 @@
 """What is on the wire: the old one as its users know it, and the internal one."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
@@ -16,8 +16,9 @@ _DEEPEST = 32  # the vector engine writes what is deeper than about 127, and nev
 
 
 def _wire_time(time: datetime) -> str:
-    """UTC to the second, without a zone."""
-    return time.replace(tzinfo=None).isoformat(timespec="seconds")
+    """The server's local time to the second, without a zone: the H5 shows it as it comes."""
+    local = time.replace(tzinfo=UTC).astimezone()
+    return local.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]

@@ -1,7 +1,7 @@
 """What is on the wire."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -32,8 +32,8 @@ def _storable(value: Any) -> Any:
 
 
 def _wire_time(value: datetime) -> str:
-    """UTC to the second, without a zone."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    """The server's local time to the second, without a zone: the H5 shows it as it comes."""
+    return value.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
 
 
 # Bounds come before this in a type: outside of it they would speak of items, not of characters.

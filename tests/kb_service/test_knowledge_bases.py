@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from kb_service.names import shown
 from tests.kb_service.conftest import OWNER, READER, STRANGER, Kb, caller_header
