@@ -42,9 +42,7 @@ async def test_turns_come_newest_first(li: User, session_id: str) -> None:
 
 
 @pytest.mark.usefixtures("in_shanghai")
-async def test_times_are_the_servers_local_ones(
-    li: User, session_id: str
-) -> None:
+async def test_times_are_the_servers_local_ones(li: User, session_id: str) -> None:
     await li.save(session_id)
     await li.ask("a question", "an answer", session_id)
     shown = [*await li.sessions(), *await li.history(session_id), *await li.recent(session_id)]
