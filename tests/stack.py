@@ -59,7 +59,7 @@ class Stack:
         ).stdout
 
     def add_client(self, name: str) -> Client:
-        output = self.run("auth_service", "client", "add", name)
+        output = self.run("auth_service", "client", "add", name, "--bits", "2048")
         number = re.search(r"client id: (\d+)", output)
         pem = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", output, re.DOTALL)
         assert number, output

@@ -155,7 +155,7 @@ async def test_disable_and_enable_reach_the_running_service(
 async def test_a_client_added_while_the_service_runs_works_at_once(
     gateway: Gateway, operator: Operator
 ) -> None:
-    output = await operator.output_meanwhile("client", "add", "late")
+    output = await operator.output_meanwhile("client", "add", "late", "--bits", "2048")
     pem = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", output, re.DOTALL)
     assert pem
     token = gateway.mint("2", public_key=pem[0] + "\n")
@@ -216,9 +216,9 @@ def test_a_configuration_that_is_wrong(operator: Operator, tmp_path: Path) -> No
 
 
 def test_another_master_key(operator: Operator, data: Path) -> None:
-    operator.output("client", "add", "intranet")
+    operator.output("client", "add", "intranet", "--bits", "2048")
     (data / "auth" / "master.key").write_text("another-master-key-0123456789-0123456789")
-    done = operator.run("client", "add", "second")
+    done = operator.run("client", "add", "second", "--bits", "2048")
     assert done.returncode == 2
     assert "The master key does not open" in done.stderr
     assert "Traceback" not in done.stderr

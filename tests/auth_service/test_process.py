@@ -66,7 +66,7 @@ def service(data: Path, **settings: str) -> Iterator[Service]:
 @pytest.fixture
 def public_key(data: Path) -> str:
     added = subprocess.run(
-        [sys.executable, "-m", "auth_service", "client", "add", "intranet"],
+        [sys.executable, "-m", "auth_service", "client", "add", "intranet", "--bits", "2048"],
         cwd=ROOT,
         env=os.environ | {"CHAT2LLM_DATA": str(data)},
         capture_output=True,
