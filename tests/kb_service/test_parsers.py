@@ -37,10 +37,15 @@ def good(tmp_path: Path) -> Path:
 
 
 def children() -> list[int]:
-    """Processes that this one has started and that still run."""
+    """Parsers that this process has started and that still run; other tests start other things."""
     tasks = Path(f"/proc/{os.getpid()}/task")
     lists = [(task / "children").read_text().split() for task in tasks.iterdir()]
-    return [int(pid) for pids in lists for pid in pids]
+    return [int(pid) for pids in lists for pid in pids if _is_parser(pid)]
+
+
+def _is_parser(pid: str) -> bool:
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.exists() and b"kb_service.parser_process" in command.read_bytes()
 
 
 async def test_the_chunks_come_in_batches_and_the_summary_last(good: Path) -> None:
