@@ -43,6 +43,11 @@ def children() -> list[int]:
     return [int(pid) for pids in lists for pid in pids if _is_parser(pid)]
 
 
+def _is_known(pid: int) -> bool:
+    """Also while it has ended and nobody has asked for its exit status."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def _is_parser(pid: str) -> bool:
     command = Path(f"/proc/{pid}/cmdline")
     return command.exists() and b"kb_service.parser_process" in command.read_bytes()
@@ -97,7 +102,7 @@ async def test_a_process_that_died_while_idle_is_replaced(good: Path) -> None:
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         for _ in range(1_000):
-            if not any(Path(f"/proc/{pid}").exists() for pid in killed):
+            if not any(map(_is_known, killed)):
                 break
             await asyncio.sleep(0.01)
         assert len(await parse(parsers, good)) == 8
