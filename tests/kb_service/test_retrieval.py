@@ -63,7 +63,7 @@ def own_pairs() -> list[tuple[str, str]]:
 
 
 def squad(name: str) -> tuple[list[str], list[tuple[str, str]]]:
-    assert EVAL_DATA
+    assert EVAL_DATA, "CHAT2LLM_EVAL_DATA is set, but empty"
     document = json.loads((Path(EVAL_DATA) / name).read_text("utf-8"))
     paragraphs = [paragraph for entry in document["data"] for paragraph in entry["paragraphs"]]
     pairs = [(qa["question"], p["context"]) for p in paragraphs for qa in p["qas"]]
@@ -79,7 +79,7 @@ async def test_paraphrased_questions_find_their_passage(tmp_path: Path) -> None:
     assert await hit_rate(search, pairs, 1) >= 0.65
 
 
-@pytest.mark.skipif(not EVAL_DATA, reason="CHAT2LLM_EVAL_DATA names no folder")
+@pytest.mark.skipif(EVAL_DATA is None, reason="CHAT2LLM_EVAL_DATA is not set")
 @pytest.mark.parametrize(
     ("name", "paragraphs", "at_5", "at_1"),
     [("cmrc2018_dev.json", 848, 0.98, 0.94), ("xquad.zh.json", 240, 0.98, 0.90)],
@@ -94,7 +94,7 @@ async def test_a_reading_comprehension_set(
     assert await hit_rate(search, pairs, 1) >= at_1
 
 
-@pytest.mark.skipif(not EVAL_DATA, reason="CHAT2LLM_EVAL_DATA names no folder")
+@pytest.mark.skipif(EVAL_DATA is None, reason="CHAT2LLM_EVAL_DATA is not set")
 async def test_most_questions_about_something_else_find_nothing(tmp_path: Path) -> None:
     search = await indexed(tmp_path, [passage for _, passage in own_pairs()])
     _, pairs = squad("cmrc2018_dev.json")
