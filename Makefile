@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench e2e browser docs lock local-model
+.PHONY: help run test check fix bench bench-lexical bench-vectors e2e browser docs lock local-model
 
 help: ## Show these targets 显示全部目标
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,14 @@ fix: ## Format the code and mend what the linter can 自动修正格式
 bench: ## Measure against nginx, a plain relay and the old server 性能测量
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench $(ARGS)
+
+bench-lexical: ## Retrieval quality and the distance's calibration 检索质量与距离标定
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m bench.calibrate_lexical $(ARGS)
+
+bench-vectors: ## The embedded vector engine by size 向量引擎随规模的速度
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m bench.vector_scale $(ARGS)
 
 e2e: ## Tests that start the real five processes 端到端测试
 	@$(ENVIRONMENT) dev
