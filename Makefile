@@ -15,7 +15,7 @@ run: ## Install what is missing and start all five services; CONFIG=FILE 安装�
 	@$(ENVIRONMENT) run
 	@exec $(BIN)/python -m deploy.launcher $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
-test: ## Unit and service tests, under a minute 单元与服务测试
+test: ## Unit and service tests 单元与服务测试
 	@$(ENVIRONMENT) dev
 	$(PYTEST) -q -n $(WORKERS) -m "not e2e and not browser"
 
@@ -46,7 +46,7 @@ bench-vectors: ## The embedded vector engine by size 向量引擎随规模的速
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench.vector_scale $(ARGS)
 
-e2e: ## Tests that start the real five processes 端到端测试
+e2e: ## Tests that start real processes 端到端测试
 	@$(ENVIRONMENT) dev
 	$(PYTEST) -n $(WORKERS) -m e2e
 

@@ -15,6 +15,8 @@ from Crypto.PublicKey import RSA
 
 from tests.auth_service.conftest import REFUSED, Gateway, Start
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[2]
 SNIPPETS = {
     "python": ("mint_token.py", [sys.executable]),

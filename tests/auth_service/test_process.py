@@ -18,6 +18,8 @@ from auth_service.settings import AuthSettings
 from tests.stack import free_ports, wait_until_ready
 from tests.tokens import mint_token
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -16,7 +16,10 @@ from tests.chat_service import local_model
 from tests.chat_service.conftest import StartChat
 from tests.chat_service.standins import KbStandIn, SessionStandIn
 
-pytestmark = pytest.mark.skipif(bool(local_model.missing()), reason=local_model.missing())
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(local_model.missing()), reason=local_model.missing()),
+]
 
 ASKED = [Message("user", "What is the capital of France? Answer in one short sentence.")]
 

@@ -18,6 +18,8 @@ from kb_service.settings import KbSettings
 from kb_service.vectors import open_index
 from tests.kb_service.conftest import Kb, connected
 
+pytestmark = pytest.mark.e2e
+
 Make = Callable[..., KbSettings]
 OLD = "员工每年享有十天带薪年假。".encode()
 LARGE = "".join(f"第{n}条：员工每年享有带薪年假，按规定执行。" for n in range(40_000)).encode()

@@ -21,6 +21,8 @@ from tests.serving import Issuer, served
 from tests.session_service.conftest import Turn, User, finish
 from tests.stack import ROOT, free_ports, wait_until_ready
 
+pytestmark = pytest.mark.e2e
+
 
 @contextmanager
 def _process(data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
