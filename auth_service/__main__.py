@@ -12,7 +12,7 @@ from auth_service.keys import DEFAULT_BITS, MasterKey
 from auth_service.registration import Registered, Registration
 from auth_service.settings import AuthSettings
 from auth_service.snippets import snippets
-from auth_service.store import Store
+from auth_service.store.credentials import Store
 from servicekit.app import serve
 from servicekit.errors import ServiceError
 from servicekit.settings import CONFIG_VARIABLE, ConfigurationError

@@ -8,7 +8,7 @@ from datetime import datetime
 from auth_service.errors import CredentialRefused
 from auth_service.schemas import Place
 from auth_service.sessions import SESSION_PREFIX, Sessions, SessionToken
-from auth_service.store import Store, StoredUser
+from auth_service.store.credentials import Store, StoredUser
 from auth_service.tokens import Claims, SealedToken, TokenOpener, parse_token, read_claims
 from servicekit.errors import Unauthorized
 from servicekit.identity import Caller

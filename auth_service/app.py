@@ -19,7 +19,7 @@ from auth_service.registration import Registration
 from auth_service.sessions import Sessions
 from auth_service.settings import AuthSettings
 from auth_service.sso import SingleSignOn
-from auth_service.store import Store
+from auth_service.store.credentials import Store
 from auth_service.tokens import TokenOpener
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url

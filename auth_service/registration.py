@@ -8,7 +8,7 @@ from anyio.to_thread import run_sync
 
 from auth_service.errors import NoSuchClient
 from auth_service.keys import DEFAULT_BITS, MasterKey, make_key_pair
-from auth_service.store import Store, StoredClient
+from auth_service.store.credentials import Store, StoredClient
 from servicekit.errors import Invalid
 
 _IDS = range(2**31)  # what the column holds; beyond it a driver fails instead of finding nothing

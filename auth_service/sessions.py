@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from auth_service.errors import CredentialRefused
-from auth_service.store import Store, StoredSession
+from auth_service.store.credentials import Store, StoredSession
 
 SESSION_PREFIX = "c2s-"
 SESSION_SECONDS = 8 * 3600

@@ -7,7 +7,7 @@ import secrets
 from auth_service.attempts import FailedAttempts
 from auth_service.errors import CredentialRefused
 from auth_service.sessions import Sessions
-from auth_service.store import Store
+from auth_service.store.credentials import Store
 
 DEMO_CLIENT = 0
 _WRONG_SECRET = "单点失败, 请提供正确口令"  # noqa: S105  # a sentence

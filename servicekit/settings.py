@@ -15,7 +15,6 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CONFIG_VARIABLE = "CHAT2LLM_CONFIG"
-_LEVEL = "(?i)^(debug|info|warning|error)$"
 
 
 class ConfigurationError(Exception):
@@ -40,7 +39,7 @@ class ServiceSettings(BaseSettings):
     chat2llm_data: Path = Field(Path("data"), description="Folder of all data. 数据目录。")
     log_level: str = Field(
         "INFO",
-        pattern=_LEVEL,
+        pattern="(?i)^(debug|info|warning|error)$",
         description="Lowest level logged, of debug, info, warning, error. 日志级别。",
     )
 

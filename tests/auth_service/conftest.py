@@ -34,7 +34,7 @@ from auth_service.bootstrap import Secrets, ensure_secrets
 from auth_service.keys import DEFAULT_BITS, MasterKey
 from auth_service.models import CLIENTS, USERS
 from auth_service.settings import AuthSettings
-from auth_service.store import Store
+from auth_service.store.credentials import Store
 from servicekit.database import Database
 from servicekit.identity import CALLER_HEADER
 from tests.tokens import mint_token

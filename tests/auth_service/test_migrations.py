@@ -13,7 +13,18 @@ from auth_service import models
 from tests.auth_service.conftest import Gateway
 
 MIGRATIONS = Path(models.__file__).parent / "migrations"
-TABLES = {"client", "user", "api_key", "browser_session"}
+TABLES = {
+    "admin",
+    "admin_session",
+    "api_key",
+    "audit_log",
+    "browser_session",
+    "client",
+    "client_key",
+    "sso_state",
+    "token_replay",
+    "user",
+}
 
 
 def test_the_migrated_schema_is_the_models(migrated: Path) -> None:

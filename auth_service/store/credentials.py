@@ -1,8 +1,4 @@
-"""Every statement on auth.db: Core statements, each method one transaction.
-
-The store opens transactions itself, against the house rule of one a request: a known user's
-introspection only reads, and nobody may hold the one writer while RSA is computed.
-"""
+"""Clients, users, sessions and API keys, as credentials need them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,6 +81,11 @@ class StoredClient:
     private_key: bytes | None
     enable: bool
     create_time: datetime
+    allowed_origins: list[str]
+    embeddable: bool
+    limits: dict[str, str]
+    knowledge_bases: list[str] | None
+    tokens_not_before: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class StoredUser:
     enable: bool
     tokens_not_before: float | None
     create_time: datetime
+    groups: list[str]
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,14 @@ class Store:
     async def add_client(self, *, name: str, kind: str, description: str) -> int:
         """A client without keys; its id."""
         added = insert(CLIENTS).values(
-            name=name, kind=kind, description=description, enable=True, create_time=_now()
+            name=name,
+            kind=kind,
+            description=description,
+            enable=True,
+            create_time=_now(),
+            allowed_origins=[],
+            embeddable=False,
+            limits={},
         )
         async with self._database.transaction() as session:
             result = await (await session.connection()).execute(added.returning(CLIENTS.c.id))
@@ -173,7 +183,12 @@ class Store:
         async with self._database.transaction() as session:
             connection = await session.connection()
             added = _INSERT[connection.dialect.name](USERS).values(
-                **owner, username=username, enable=True, create_time=_now()
+                **owner,
+                username=username,
+                enable=True,
+                create_time=_now(),
+                groups=[],
+                deleted=False,
             )
             renamed = added.on_conflict_do_update(
                 index_elements=["client_id", "user_id"], set_={"username": username}
@@ -199,6 +214,7 @@ class Store:
                 created_at=now,
                 expires_at=expires_at,
                 revoked=False,
+                method="v1",
             )
             renewed = added.on_conflict_do_update(
                 index_elements=["token_hash"],
