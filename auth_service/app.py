@@ -46,8 +46,8 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
                 tasks.cancel_scope.cancel()
 
     app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
-    app.include_router(api.old_wire)
-    app.include_router(api.internal)
+    for routes in api.routers:
+        app.include_router(routes)
     app.add_exception_handler(CredentialRefused, api.render_refused)
     return app
 
