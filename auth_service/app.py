@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from auth_service import api
 from auth_service.accounts import Accounts, put_operator_key
 from auth_service.attempts import FailedAttempts
+from auth_service.audit import AuditLog
 from auth_service.bootstrap import ensure_secrets
 from auth_service.errors import CredentialRefused
 from auth_service.keys import MasterKey
@@ -19,6 +20,7 @@ from auth_service.registration import Registration
 from auth_service.sessions import Sessions
 from auth_service.settings import AuthSettings
 from auth_service.sso import SingleSignOn
+from auth_service.store.audit import AuditStore
 from auth_service.store.credentials import Store
 from auth_service.tokens import TokenOpener
 from servicekit.app import build_app
@@ -38,12 +40,17 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logs("auth_service", chosen.log_level)
         async with migrated_database(chosen) as database:
-            sessions, opener = await _wire(app, chosen, database, clock)
+            audit = AuditLog(
+                AuditStore(database), retention_days=chosen.audit_retention_days, clock=clock
+            )
+            sessions, opener = await _wire(app, chosen, database, audit, clock)
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(audit.run)
                 tasks.start_soon(opener.warm_up)
                 tasks.start_soon(_forget_expired, sessions, chosen.token_expired_hours * 3600)
                 yield
                 tasks.cancel_scope.cancel()
+            await audit.flush()
 
     app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
     for routes in api.routers:
@@ -67,7 +74,7 @@ async def migrated_database(settings: AuthSettings) -> AsyncIterator[Database]:
 
 
 async def _wire(
-    app: FastAPI, settings: AuthSettings, database: Database, clock: Clock
+    app: FastAPI, settings: AuthSettings, database: Database, audit: AuditLog, clock: Clock
 ) -> tuple[Sessions, TokenOpener]:
     secrets = ensure_secrets(settings)
     master_key, store = MasterKey(secrets.master_key), Store(database)
@@ -90,6 +97,7 @@ async def _wire(
             demo_secret=secrets.demo_secret,
             h5_address=settings.h5_address,
         ),
+        audit=audit,
         caller_key=secrets.caller_key,
         introspection_key=secrets.introspection_key,
     )

@@ -63,6 +63,12 @@ class AuthSettings(ServiceSettings):
         description="SQLAlchemy URL of its database; empty: SQLite in the data folder."
         " 数据库地址，留空则使用数据目录中的 SQLite。",
     )
+    audit_retention_days: float = Field(
+        180,
+        gt=0,
+        le=36500,
+        description="Days that the audit log keeps an entry. 审计日志保留天数。",
+    )
     h5_demo_secret: SecretStr = Field(
         SecretStr(""),
         description="Secret of the demo link; empty: generated. 体验链接口令，留空自动生成。",

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, Request
 
 from auth_service.accounts import Accounts
+from auth_service.audit import AuditLog
 from auth_service.sso import SingleSignOn
 
 
@@ -16,6 +17,7 @@ class Context:
 
     accounts: Accounts
     sso: SingleSignOn
+    audit: AuditLog
     caller_key: Ed25519PrivateKey
     introspection_key: str
 
