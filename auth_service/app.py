@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 from fastapi import FastAPI
@@ -19,9 +19,20 @@ from auth_service.keys import MasterKey
 from auth_service.registration import Registration
 from auth_service.sessions import Sessions
 from auth_service.settings import AuthSettings
-from auth_service.sso import SingleSignOn
+from auth_service.sso import (
+    CALLBACK,
+    WECOM_CLIENT,
+    DemoLogin,
+    LoginStates,
+    SingleSignOn,
+    Watch,
+    Ways,
+    WeCom,
+    WeComApp,
+)
 from auth_service.store.audit import AuditStore
 from auth_service.store.credentials import Store
+from auth_service.store.sso_states import SsoStates
 from auth_service.tokens import TokenOpener
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
@@ -39,15 +50,17 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logs("auth_service", chosen.log_level)
-        async with migrated_database(chosen) as database:
+        async with migrated_database(chosen) as database, aclosing(_wecom(chosen, clock)) as wecom:
             audit = AuditLog(
                 AuditStore(database), retention_days=chosen.audit_retention_days, clock=clock
             )
-            sessions, opener = await _wire(app, chosen, database, audit, clock)
+            states, sessions, opener = await _wire(app, chosen, database, audit, wecom, clock)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(audit.run)
                 tasks.start_soon(opener.warm_up)
-                tasks.start_soon(_forget_expired, sessions, chosen.token_expired_hours * 3600)
+                tasks.start_soon(
+                    _forget_expired, states, sessions, chosen.token_expired_hours * 3600
+                )
                 yield
                 tasks.cancel_scope.cancel()
             await audit.flush()
@@ -74,14 +87,20 @@ async def migrated_database(settings: AuthSettings) -> AsyncIterator[Database]:
 
 
 async def _wire(
-    app: FastAPI, settings: AuthSettings, database: Database, audit: AuditLog, clock: Clock
-) -> tuple[Sessions, TokenOpener]:
+    app: FastAPI,
+    settings: AuthSettings,
+    database: Database,
+    audit: AuditLog,
+    wecom: WeCom,
+    clock: Clock,
+) -> tuple[LoginStates, Sessions, TokenOpener]:
     secrets = ensure_secrets(settings)
     master_key, store = MasterKey(secrets.master_key), Store(database)
     await Registration(store, master_key).check_keys()
     await put_operator_key(store, secrets.admin_key)
     sessions = Sessions(store, master_key.derive("session"), clock)
     opener = TokenOpener(master_key)
+    states = LoginStates(SsoStates(database), master_key.derive("sso state"), clock)
     app.state.context = api.Context(
         accounts=Accounts(
             store,
@@ -93,8 +112,12 @@ async def _wire(
         sso=SingleSignOn(
             store,
             sessions,
-            FailedAttempts(clock),
-            demo_secret=secrets.demo_secret,
+            states,
+            ways=Ways(
+                demo=DemoLogin(sessions, secrets.demo_secret) if settings.h5_demo_enabled else None,
+                providers={WECOM_CLIENT: wecom},
+            ),
+            watch=Watch(FailedAttempts(clock), audit),
             h5_address=settings.h5_address,
         ),
         audit=audit,
@@ -103,12 +126,25 @@ async def _wire(
     )
     app.state.caller_verifier = CallerVerifier(secrets.caller_key.public_key())
     app.state.ready_checks = (database.ping,)
-    return sessions, opener
+    return states, sessions, opener
 
 
-async def _forget_expired(sessions: Sessions, kept_seconds: float) -> None:
+def _wecom(settings: AuthSettings, clock: Clock) -> WeCom:
+    app = WeComApp(
+        corp_id=settings.ent_wechat_corpid,
+        agent_id=settings.ent_wechat_agentid,
+        secret=settings.ent_wechat_appsecret.get_secret_value(),
+        login_url=settings.ent_wechat_login_url,
+        api_url=settings.ent_wechat_api_url,
+        callback_url=settings.server_address + CALLBACK,
+    )
+    return WeCom(app, clock)
+
+
+async def _forget_expired(states: LoginStates, sessions: Sessions, kept_seconds: float) -> None:
     while True:
         try:
+            await states.forget_expired()
             await sessions.forget_expired(kept_seconds=kept_seconds)
         except SQLAlchemyError:  # tidying up may wait; logging in may not
             logging.getLogger(__name__).warning("old sessions stay for now", exc_info=True)

@@ -28,17 +28,18 @@ class Sessions:
     def __init__(self, store: Store, derive_key: bytes, clock: Callable[[], float]) -> None:
         self._store, self._derive_key, self._clock = store, derive_key, clock
 
-    async def open(self, client_id: int, user_id: str) -> SessionToken:
+    async def open(self, client_id: int, user_id: str, *, method: str) -> SessionToken:
         """A new session, for a login without a v1 token."""
         token = _text(secrets.token_bytes(32))
-        return SessionToken(token, (await self._open(token, client_id, user_id)).expires_at)
+        opened = await self._open(token, client_id, user_id, method)
+        return SessionToken(token, opened.expires_at)
 
     async def open_for(self, credential: str, client_id: int, user_id: str) -> SessionToken | None:
         """The one session of a v1 token, however often it is asked for; None when revoked."""
         token = _text(hmac.digest(self._derive_key, credential.encode(), "sha256"))
         found = await self._store.session(_hash(token))
         if found is None or found.expires_at <= self._clock():
-            found = await self._open(token, client_id, user_id)
+            found = await self._open(token, client_id, user_id, "v1")
         return None if found.revoked else SessionToken(token, found.expires_at)
 
     async def find(self, token: str) -> StoredSession:
@@ -59,7 +60,7 @@ class Sessions:
         """Delete what ended long ago; a revoked session outlives the v1 token it came from."""
         await self._store.delete_sessions(expired_before=self._clock() - kept_seconds)
 
-    async def _open(self, token: str, client_id: int, user_id: str) -> StoredSession:
+    async def _open(self, token: str, client_id: int, user_id: str, method: str) -> StoredSession:
         now = self._clock()
         return await self._store.open_session(
             _hash(token),
@@ -67,6 +68,7 @@ class Sessions:
             user_id=user_id,
             now=now,
             expires_at=now + SESSION_SECONDS,
+            method=method,
         )
 
 

@@ -54,6 +54,14 @@ class AuthSettings(ServiceSettings):
     ent_wechat_appsecret: SecretStr = Field(
         SecretStr(""), description="WeCom app secret. 企业微信应用 Secret。"
     )
+    ent_wechat_login_url: Address = Field(
+        "https://open.weixin.qq.com",
+        description="Where WeCom's login page is. 企业微信授权页地址。",
+    )
+    ent_wechat_api_url: Address = Field(
+        "https://qyapi.weixin.qq.com",
+        description="Where WeCom's API is. 企业微信接口地址。",
+    )
     auth_host: str = Field(
         "127.0.0.1", description="Address that auth_service listens on. 监听地址。"
     )
@@ -68,6 +76,11 @@ class AuthSettings(ServiceSettings):
         gt=0,
         le=36500,
         description="Days that the audit log keeps an entry. 审计日志保留天数。",
+    )
+    h5_demo_enabled: bool = Field(
+        True,
+        description="Whether the demo link logs in (true or false)."
+        " 是否开放体验链接（true 或 false）。",
     )
     h5_demo_secret: SecretStr = Field(
         SecretStr(""),

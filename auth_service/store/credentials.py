@@ -77,7 +77,6 @@ class StoredClient:
     name: str
     kind: str
     description: str
-    public_key: str | None
     private_key: bytes | None
     enable: bool
     create_time: datetime
@@ -164,11 +163,9 @@ class Store:
             result = await (await session.connection()).execute(added.returning(CLIENTS.c.id))
             return int(result.scalar_one())
 
-    async def set_client_keys(self, client_id: int, *, public_key: str, private_key: bytes) -> None:
-        """Only where there are none: the first pair stays."""
-        keyless = and_(CLIENTS.c.id == client_id, CLIENTS.c.private_key.is_(None))
-        changed = update(CLIENTS).values(public_key=public_key, private_key=private_key)
-        await self._write(changed.where(keyless))
+    async def set_client_key(self, client_id: int, *, private_key: bytes) -> None:
+        changed = update(CLIENTS).where(CLIENTS.c.id == client_id)
+        await self._write(changed.values(private_key=private_key))
 
     async def enable_client(self, client_id: int, *, enable: bool) -> None:
         await self._write(update(CLIENTS).where(CLIENTS.c.id == client_id).values(enable=enable))
@@ -202,7 +199,14 @@ class Store:
         return StoredSession(*row) if row else None
 
     async def open_session(
-        self, token_hash: str, *, client_id: int, user_id: str, now: float, expires_at: float
+        self,
+        token_hash: str,
+        *,
+        client_id: int,
+        user_id: str,
+        now: float,
+        expires_at: float,
+        method: str,
     ) -> StoredSession:
         """A new session, or the one of this token: an ended one begins anew, a revoked one not."""
         async with self._database.transaction() as session:
@@ -214,7 +218,7 @@ class Store:
                 created_at=now,
                 expires_at=expires_at,
                 revoked=False,
-                method="v1",
+                method=method,
             )
             renewed = added.on_conflict_do_update(
                 index_elements=["token_hash"],
