@@ -79,8 +79,8 @@ async def _switch(registration: Registration, arguments: argparse.Namespace) -> 
     print(f"Client {client.id} ({client.name}) is {told}. Takes effect within 30 s. 30 秒内生效。")
 
 
-async def _show_key(registration: Registration, arguments: argparse.Namespace) -> None:
-    shown = await registration.show_key(arguments.id)
+async def _rotate_key(registration: Registration, arguments: argparse.Namespace) -> None:
+    shown = await registration.rotate_key(arguments.id)
     print(_WARNING, file=sys.stderr)
     print(shown.public_key, end="")
 
@@ -130,8 +130,8 @@ def _add_commands(
         switch = command(name, _switch, about)
         switch.add_argument("id", type=int, metavar="ID")
         switch.set_defaults(enable=name == "enable")
-    show = command("show-key", _show_key, "Print a client's public key (PEM). 显示客户端公钥。")
-    show.add_argument("id", type=int, metavar="ID")
+    rotate = command("rotate-key", _rotate_key, "Make a new key and print it (PEM). 更换密钥。")
+    rotate.add_argument("id", type=int, metavar="ID")
 
 
 if __name__ == "__main__":

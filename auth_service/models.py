@@ -17,8 +17,7 @@ class Client(SQLModel, table=True):
     name: str = Field(max_length=50)
     kind: str = Field(max_length=20)
     description: str = Field("", max_length=200)
-    public_key: str | None = Field(None, sa_type=Text)
-    private_key: bytes | None = None  # sealed
+    private_key: bytes | None = None  # sealed; its "public" half is the host app's secret
     enable: bool = True
     create_time: NaiveDatetime
     allowed_origins: list[str] = Field([], sa_type=JSON)
@@ -97,7 +96,10 @@ class BrowserSession(SQLModel, table=True):
 
 
 class Admin(SQLModel, table=True):
-    """An operator who logs in with a password (argon2). Failed tries lock the login for a while."""
+    """An operator who logs in with a password (argon2). Failed tries lock the login for a while.
+
+    `failures` are the tries since `failing_since` that no success followed.
+    """
 
     __tablename__ = "admin"
 
@@ -105,6 +107,7 @@ class Admin(SQLModel, table=True):
     password_hash: str = Field(max_length=200)
     enable: bool = True
     failures: int = 0
+    failing_since: float | None = Field(None, sa_type=Double)
     locked_until: float | None = Field(None, sa_type=Double)
     create_time: NaiveDatetime
 

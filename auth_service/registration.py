@@ -46,12 +46,10 @@ class Registration:
     async def clients(self) -> list[StoredClient]:
         return await self._store.clients()
 
-    async def show_key(self, client_id: int) -> Registered:
-        """The client's public key, made now when it never had one. Raises NoSuchClient."""
-        client = await self._find(client_id)
-        return Registered(
-            client_id, client.public_key or await self._make_keys(client_id, DEFAULT_BITS)
-        )
+    async def rotate_key(self, client_id: int, *, bits: int = DEFAULT_BITS) -> Registered:
+        """A new key; tokens made with the one before are refused. Raises NoSuchClient."""
+        await self._find(client_id)
+        return Registered(client_id, await self._make_keys(client_id, bits))
 
     async def enable(self, client_id: int, *, enable: bool) -> StoredClient:
         """Raises NoSuchClient."""
@@ -68,10 +66,8 @@ class Registration:
     async def _make_keys(self, client_id: int, bits: int) -> str:
         public_key, private_key = await run_sync(partial(make_key_pair, bits))
         sealed = self._master_key.seal(private_key, client_id=client_id)
-        await self._store.set_client_keys(client_id, public_key=public_key, private_key=sealed)
-        stored = (await self._find(client_id)).public_key  # another process may have been first
-        assert stored is not None
-        return stored
+        await self._store.set_client_key(client_id, private_key=sealed)
+        return public_key
 
     async def _find(self, client_id: int) -> StoredClient:
         client = await self._store.client(client_id) if client_id in _IDS else None

@@ -95,8 +95,7 @@ class Gateway:
     async def replace_keys(self, client_id: str, key_pair: tuple[str, bytes]) -> None:
         number = int(client_id)
         sealed = MasterKey(self.secrets.master_key).seal(key_pair[1], client_id=number)
-        keys = {"public_key": key_pair[0], "private_key": sealed}
-        await self.execute(update(CLIENTS).where(CLIENTS.c.id == number).values(**keys))
+        await self.execute(update(CLIENTS).where(CLIENTS.c.id == number).values(private_key=sealed))
         self.keys[client_id] = key_pair[0]
 
     async def forget_keys(self) -> None:

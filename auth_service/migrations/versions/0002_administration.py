@@ -1,4 +1,7 @@
-"""Keys that sign v2 tokens, operators, used tokens, the audit log; what a client may and limits."""
+"""Keys that sign v2 tokens, operators, used tokens, the audit log; what a client may and limits.
+
+The v1 "public" keys go: they are shared secrets, which we need not know.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,7 +22,6 @@ _ADDED: dict[str, list[sa.Column[object]]] = {
         sa.Column("groups", sa.JSON(), nullable=False, server_default="[]"),
         sa.Column("deleted", sa.Boolean(), nullable=False, server_default=_NO),
     ],
-    "api_key": [sa.Column("knowledge_bases", sa.JSON(), nullable=True)],
     "browser_session": [
         sa.Column("method", sa.String(10), nullable=False, server_default="v1"),
     ],
@@ -30,6 +32,13 @@ def upgrade() -> None:
     for table, columns in _ADDED.items():
         for column in columns:
             op.add_column(table, column)
+    op.drop_column("client", "public_key")
+    # AUTOINCREMENT: a key acts as `key-<id>`, so nobody inherits what a deleted key's program said.
+    options = {"recreate": "auto", "table_kwargs": {"sqlite_autoincrement": True}}
+    if op.get_bind().dialect.name == "sqlite":
+        options["recreate"] = "always"
+    with op.batch_alter_table("api_key", **options) as altered:
+        altered.add_column(sa.Column("knowledge_bases", sa.JSON(), nullable=True))
     op.create_index("ix_browser_session_owner", "browser_session", ["client_id", "user_id"])
     op.create_table(
         "client_key",
@@ -45,6 +54,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(200), nullable=False),
         sa.Column("enable", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", sa.Double(), nullable=True),
         sa.Column("locked_until", sa.Double(), nullable=True),
         sa.Column("create_time", sa.DateTime(), nullable=False),
     )
@@ -85,7 +95,8 @@ def downgrade() -> None:
     for table in ("audit_log", "sso_state", "token_replay", "admin_session", "admin", "client_key"):
         op.drop_table(table)
     op.drop_index("ix_browser_session_owner", "browser_session")
+    op.add_column("client", sa.Column("public_key", sa.Text(), nullable=True))
+    op.drop_column("api_key", "knowledge_bases")
     for table, columns in _ADDED.items():
-        with op.batch_alter_table(table) as altered:
-            for column in columns:
-                altered.drop_column(column.name)
+        for column in columns:
+            op.drop_column(table, column.name)
