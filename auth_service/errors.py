@@ -1,13 +1,23 @@
 """What can be wrong with a credential, a client or the keys.
 
 CredentialRefused            the gateway learns only `reason`
+TooManyFailures              429   an address, or an operator's name, that failed too often
+InvalidToken                 401   at the exchange, whatever is wrong with the token
+ExpiredToken                 401   at the exchange
+InvalidLogin                 401   an operator's login, whatever is wrong with it
 MasterKeyMismatch            the service does not start
-NoSuchClient                 404
+NotFound                     404
+├── NoSuchClient
+├── NoSuchSigningKey
+├── NoSuchUser
+├── NoSuchSession
+├── NoSuchKey
+└── NoSuchAdmin
 """
 
 from typing import Literal
 
-from servicekit.errors import NotFound
+from servicekit.errors import NotFound, TooManyRequests, Unauthorized
 from servicekit.settings import ConfigurationError
 
 
@@ -17,6 +27,43 @@ class CredentialRefused(Exception):
     def __init__(self, reason: Literal["invalid", "expired"] = "invalid") -> None:
         super().__init__(reason)
         self.reason: Literal["invalid", "expired"] = reason
+
+
+class TooManyFailures(TooManyRequests):
+    """Someone guesses."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            "Too many failed tries, please wait. 失败次数过多，请稍后再试。",
+            retry_after=retry_after,
+        )
+
+
+class InvalidToken(Unauthorized):
+    """Nothing is exchanged for this token."""
+
+    code = "invalid_token"
+
+    def __init__(self) -> None:
+        super().__init__("The token is not valid. 令牌无效。")
+
+
+class ExpiredToken(Unauthorized):
+    """A token that was good."""
+
+    code = "expired_token"
+
+    def __init__(self) -> None:
+        super().__init__("The token has expired. 令牌已过期。")
+
+
+class InvalidLogin(Unauthorized):
+    """Nobody logs in with this name and this password."""
+
+    code = "invalid_login"
+
+    def __init__(self) -> None:
+        super().__init__("Wrong name or password. 用户名或密码错误。")
 
 
 class MasterKeyMismatch(ConfigurationError):
@@ -36,3 +83,40 @@ class NoSuchClient(NotFound):
 
     def __init__(self, client_id: int) -> None:
         super().__init__(f"There is no client {client_id}. 没有编号为 {client_id} 的客户端。")
+
+
+class NoSuchSigningKey(NotFound):
+    """The client has no key with this kid."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(f"The client has no signing key {kid}. 该客户端没有编号为 {kid} 的公钥。")
+
+
+class NoSuchUser(NotFound):
+    """The client has no such user, or not any more."""
+
+    def __init__(self, client_id: int, user_id: str) -> None:
+        super().__init__(
+            f"Client {client_id} has no user {user_id}. 客户端 {client_id} 没有用户 {user_id}。"
+        )
+
+
+class NoSuchSession(NotFound):
+    """No session has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such session. 没有此会话。")
+
+
+class NoSuchKey(NotFound):
+    """No API key has this id."""
+
+    def __init__(self, key_id: int) -> None:
+        super().__init__(f"There is no API key {key_id}. 没有编号为 {key_id} 的 API 密钥。")
+
+
+class NoSuchAdmin(NotFound):
+    """Nobody logs in to the console under this name."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"There is no admin {username}. 没有管理员 {username}。")
