@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from auth_service import api
 from auth_service.accounts import Accounts, put_operator_key
-from auth_service.attempts import FailedAttempts
+from auth_service.attempts import FailedAttempts, RedisLimiter
 from auth_service.audit import AuditLog
 from auth_service.bootstrap import ensure_secrets
 from auth_service.errors import CredentialRefused
@@ -50,11 +50,17 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logs("auth_service", chosen.log_level)
-        async with migrated_database(chosen) as database, aclosing(_wecom(chosen, clock)) as wecom:
+        async with (
+            migrated_database(chosen) as database,
+            aclosing(_wecom(chosen, clock)) as wecom,
+            _failed_attempts(chosen, clock) as failures,
+        ):
             audit = AuditLog(
                 AuditStore(database), retention_days=chosen.audit_retention_days, clock=clock
             )
-            states, sessions, opener = await _wire(app, chosen, database, audit, wecom, clock)
+            states, sessions, opener = await _wire(
+                app, chosen, database, Watch(failures, audit), wecom, clock
+            )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(audit.run)
                 tasks.start_soon(opener.warm_up)
@@ -90,7 +96,7 @@ async def _wire(
     app: FastAPI,
     settings: AuthSettings,
     database: Database,
-    audit: AuditLog,
+    watch: Watch,
     wecom: WeCom,
     clock: Clock,
 ) -> tuple[LoginStates, Sessions, TokenOpener]:
@@ -117,16 +123,27 @@ async def _wire(
                 demo=DemoLogin(sessions, secrets.demo_secret) if settings.h5_demo_enabled else None,
                 providers={WECOM_CLIENT: wecom},
             ),
-            watch=Watch(FailedAttempts(clock), audit),
+            watch=watch,
             h5_address=settings.h5_address,
         ),
-        audit=audit,
+        audit=watch.audit,
         caller_key=secrets.caller_key,
         introspection_key=secrets.introspection_key,
     )
     app.state.caller_verifier = CallerVerifier(secrets.caller_key.public_key())
     app.state.ready_checks = (database.ping,)
     return states, sessions, opener
+
+
+@asynccontextmanager
+async def _failed_attempts(settings: AuthSettings, clock: Clock) -> AsyncIterator[FailedAttempts]:
+    url = settings.redis_url.get_secret_value()
+    redis = RedisLimiter(url, clock) if url else None
+    try:
+        yield FailedAttempts(settings.login_failures, clock, redis=redis)
+    finally:
+        if redis:
+            await redis.close()
 
 
 def _wecom(settings: AuthSettings, clock: Clock) -> WeCom:

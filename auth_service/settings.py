@@ -3,6 +3,7 @@
 import re
 from typing import Annotated
 
+from limits import parse
 from pydantic import AfterValidator, Field, SecretStr
 
 from servicekit.settings import ServiceSettings
@@ -23,6 +24,22 @@ def _key_text(value: SecretStr) -> SecretStr:
 def _long_text(value: SecretStr) -> SecretStr:
     if value and len(value.get_secret_value()) < 32:
         raise ValueError("must have at least 32 characters 至少 32 个字符")
+    return value
+
+
+def _rate(value: str) -> str:
+    try:
+        allowed = parse(value).amount
+    except ValueError:
+        allowed = 0
+    if allowed < 1:
+        raise ValueError("must be a rate like 20/minute 须为 20/minute 这样的频率")
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if value and not re.match(r"rediss?://[^/\s]+", value.get_secret_value()):
+        raise ValueError("must be empty or start with redis:// or rediss:// 须留空或为 Redis 地址")
     return value
 
 
@@ -62,6 +79,11 @@ class AuthSettings(ServiceSettings):
         "https://qyapi.weixin.qq.com",
         description="Where WeCom's API is. 企业微信接口地址。",
     )
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
+        SecretStr(""),
+        description="Redis that counts for all copies of a service, e.g. redis://127.0.0.1:6379/0;"
+        " empty: each process counts alone. 多副本共用的限流计数，留空则各进程单独计数。",
+    )
     auth_host: str = Field(
         "127.0.0.1", description="Address that auth_service listens on. 监听地址。"
     )
@@ -70,6 +92,11 @@ class AuthSettings(ServiceSettings):
         "",
         description="SQLAlchemy URL of its database; empty: SQLite in the data folder."
         " 数据库地址，留空则使用数据目录中的 SQLite。",
+    )
+    login_failures: Annotated[str, AfterValidator(_rate)] = Field(
+        "20/minute",
+        description="How often one address may present a wrong credential, as 20/minute."
+        " 同一地址允许的登录失败频率。",
     )
     audit_retention_days: float = Field(
         180,

@@ -68,19 +68,19 @@ class SingleSignOn:
         self._ways, self._watch, self._h5_address = ways, watch, h5_address
 
     async def begin(self, client: str, secret: str | None, visitor: Visitor) -> Step:
-        """Raises TooManyRequests."""
-        self._watch.failures.check(visitor.address)
+        """Raises TooManyFailures."""
+        await self._watch.failures.check(visitor.address)
         try:
             if client == str(DEMO_CLIENT) and self._ways.demo:
                 user = await self._ways.demo.identify(secret, visitor.session_cookie)
                 return await self._enter(DEMO_CLIENT, user, self._ways.demo.method)
             return await self._leave(client, visitor)
         except LoginRefused as refusal:
-            return self._refused(refusal, client, visitor)
+            return await self._refused(refusal, client, visitor)
 
     async def finish(self, code: str, state: str, visitor: Visitor) -> Step:
-        """Raises TooManyRequests."""
-        self._watch.failures.check(visitor.address)
+        """Raises TooManyFailures."""
+        await self._watch.failures.check(visitor.address)
         client = ""
         try:
             if not 0 < len(code) <= _MAX_CODE:
@@ -94,7 +94,7 @@ class SingleSignOn:
             user = await provider.identify(code, state)
             return await self._enter(client_id, user, provider.method)
         except LoginRefused as refusal:
-            return self._refused(refusal, client, visitor)
+            return await self._refused(refusal, client, visitor)
 
     async def _leave(self, client: str, visitor: Visitor) -> Step:
         numbers = {str(number): number for number in self._ways.providers}
@@ -123,9 +123,9 @@ class SingleSignOn:
         if not client.enable:
             raise LoginRefused(_CLIENT_DISABLED, "client disabled")
 
-    def _refused(self, refusal: LoginRefused, client: str, visitor: Visitor) -> Step:
+    async def _refused(self, refusal: LoginRefused, client: str, visitor: Visitor) -> Step:
         if refusal.guess:
-            self._watch.failures.record(visitor.address)
+            await self._watch.failures.record(visitor.address)
         if refusal.reason:
             self._watch.audit.refused(
                 action="sso",
