@@ -13,7 +13,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from kb_service import first_start
-from kb_service.api import documents, internal, knowledge_bases, questions
+from kb_service.api import administration, documents, internal, knowledge_bases, questions
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
@@ -50,7 +50,7 @@ def create_app(settings: KbSettings | None = None) -> FastAPI:
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
-    for module in (knowledge_bases, documents, questions, internal):
+    for module in (knowledge_bases, documents, questions, internal, administration):
         app.include_router(module.router)
     app.include_router(documents.uploads)
     return app
@@ -105,7 +105,7 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
         library=library,
         ingest=ingest,
         search=Search(collections, catalog, embedder),
-        questions=Questions(QuestionStore(database)),
+        questions=Questions(QuestionStore(database), library),
         chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
         upload_max_mb=settings.upload_max_mb,
     )

@@ -2,12 +2,27 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+VisibilityKind = Literal["all", "clients", "groups"]
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Which callers a knowledge base is shown to, beside its owner client and operators.
+
+    A group is a name that a client gives its own users, so it counts for the named clients only:
+    otherwise any client could put its users into a group that another one's documents are for.
+    """
+
+    kind: VisibilityKind = "all"
+    clients: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBase:
-    """A named collection of files; its owner client writes, everybody reads."""
+    """A named collection of files; its owner client writes, who may see it reads."""
 
     id: int
     name: str
@@ -18,6 +33,7 @@ class KnowledgeBase:
     owner_client: str
     create_time: datetime
     file_count: int = 0
+    visibility: Visibility = Visibility()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,14 @@ class ChunkOptions:
     size: int
     overlap: int
     zh_title_enhance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOptions:
+    """Whether text is read off pictures of it, and off how many pages of a file at most."""
+
+    ocr: bool = True
+    ocr_pages_max: int = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 ServiceError (servicekit)
 ├── HostileName              403   `Don't attack me`
-├── NoSuchKnowledgeBase      404   also for one that the caller may not write
+├── OutOfReach               403   the credential is confined to other names, existing or not
+├── NoSuchKnowledgeBase      404   also for one that the caller may not see or not write
 ├── NameTaken                404   the old wire's code for it
 ├── EmptyName                404   the old wire's code for it
 └── NotReadable              500   the file of a download is not there
@@ -18,6 +19,13 @@ from servicekit.errors import NotFound, Refused, ServiceError
 class HostileName(Refused):
     def __init__(self) -> None:
         super().__init__("Don't attack me")
+
+
+class OutOfReach(Refused):
+    def __init__(self) -> None:
+        super().__init__(
+            "该凭证只能访问指定的知识库。This credential is for certain knowledge bases only."
+        )
 
 
 class NoSuchKnowledgeBase(NotFound):

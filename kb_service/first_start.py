@@ -31,7 +31,7 @@ async def create_sample(context: Context, rows: KnowledgeBaseStore) -> None:
     try:
         if await rows.reached(_MILESTONE):
             return
-        kb = context.library.find(NAME) or await context.library.create(
+        kb = await rows.find(NAME) or await context.library.create(
             NAME,
             zh_name="Chat2LLM 使用手册",
             info="关于本产品的使用说明，可用来试用知识库问答",

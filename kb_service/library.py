@@ -4,15 +4,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 
 from kb_service.content import ContentFolder
-from kb_service.entities import KnowledgeBase
-from kb_service.errors import NoSuchKnowledgeBase, NotReadable, UnknownVectorStore
+from kb_service.entities import KnowledgeBase, Visibility
+from kb_service.errors import NoSuchKnowledgeBase, NotReadable, OutOfReach, UnknownVectorStore
 from kb_service.indexer import Indexer
 from kb_service.names import check_knowledge_base_name, shown
 from kb_service.store import FileStore, KnowledgeBaseStore
+from kb_service.visibility import may_reach, may_see, may_write
 from servicekit.identity import Caller
 
 # What the old wire calls its stores; all of them mean ours.
@@ -23,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 class Library:
-    """Rows are read once: a search asks for its knowledge base without any SQL."""
+    """Rows are read once: a search asks for its knowledge base without any SQL.
+
+    What a caller may not see answers like what does not exist, so every way in takes the caller.
+    """
 
     def __init__(
         self,
@@ -37,6 +42,7 @@ class Library:
         self._rows, self._files, self._content = knowledge_bases, files, content
         self._indexer, self._embed_model = indexer, embed_model
         self._by_name: dict[str, KnowledgeBase] = {}
+        self._changing = anyio.Lock()
 
     async def load(self) -> None:
         """Before the first request: read the names, and remove contents that no row points to."""
@@ -45,29 +51,53 @@ class Library:
         if orphans:
             logger.info("removed %d uploads that were never acknowledged", orphans)
 
-    async def all(self) -> list[KnowledgeBase]:
-        return await self._rows.all()
+    async def all(self, caller: Caller) -> list[KnowledgeBase]:
+        return [kb for kb in await self._rows.all() if may_see(caller, kb)]
 
-    def names(self) -> list[str]:
-        return list(self._by_name)
+    def names(self, caller: Caller) -> list[str]:
+        return [kb.name for kb in self._by_name.values() if may_see(caller, kb)]
 
-    def find(self, name: str) -> KnowledgeBase | None:
-        return self._by_name.get(name)
+    def all_writable(self, caller: Caller) -> list[KnowledgeBase]:
+        """In the order of their making, without their numbers of files."""
+        return [kb for kb in self._by_name.values() if may_write(caller, kb)]
 
-    def readable(self, name: str) -> KnowledgeBase:
+    def find(self, name: str, caller: Caller) -> KnowledgeBase | None:
+        kb = self._by_name.get(name)
+        return kb if kb and may_see(caller, kb) else None
+
+    def readable(self, name: str, caller: Caller) -> KnowledgeBase:
         """Raises HostileName, EmptyName or NoSuchKnowledgeBase."""
         check_knowledge_base_name(name)
-        kb = self._by_name.get(name)
+        kb = self.find(name, caller)
         if kb is None:
             raise NoSuchKnowledgeBase(shown(name))
         return kb
 
     def writable(self, name: str, caller: Caller) -> KnowledgeBase:
         """One that is not the caller's to write answers like one that is not there."""
-        kb = self.readable(name)
-        if not caller.may("admin") and kb.owner_client != caller.client_id:
+        kb = self.readable(name, caller)
+        if not may_write(caller, kb):
             raise NoSuchKnowledgeBase(shown(name))
         return kb
+
+    async def create_for(
+        self, caller: Caller, name: str, *, zh_name: str, info: str, vector_store: str
+    ) -> KnowledgeBase:
+        """Raises OutOfReach before it looks whether there is one.
+
+        Names are given once for the whole installation, so NameTaken tells a caller who may make
+        knowledge bases of one that it cannot see: nothing but that the name is taken.
+        """
+        check_knowledge_base_name(name)
+        if not may_reach(caller, name):
+            raise OutOfReach
+        return await self.create(
+            name,
+            zh_name=zh_name,
+            info=info,
+            vector_store=vector_store,
+            owner_client=caller.client_id,
+        )
 
     async def create(
         self,
@@ -79,7 +109,6 @@ class Library:
         owner_client: str,
         questions: Sequence[str] = (),
     ) -> KnowledgeBase:
-        check_knowledge_base_name(name)
         if vector_store not in _VECTOR_STORES:
             raise UnknownVectorStore(shown(vector_store))
         kb = self._by_name[name] = await self._rows.add(
@@ -94,22 +123,36 @@ class Library:
         return kb
 
     async def rename(self, kb: KnowledgeBase, zh_name: str) -> None:
-        await self._change(replace(kb, zh_name=zh_name), kb_zh_name=zh_name)
+        await self._change(kb, {"kb_zh_name": zh_name}, zh_name=zh_name)
 
     async def describe(self, kb: KnowledgeBase, info: str) -> None:
-        await self._change(replace(kb, info=info), kb_info=info)
+        await self._change(kb, {"kb_info": info}, info=info)
+
+    async def show_to(self, kb: KnowledgeBase, visibility: Visibility, caller: Caller) -> None:
+        """From the next request on; what is being read or streamed already goes on."""
+        columns = {
+            "visibility": visibility.kind,
+            "visible_clients": sorted(visibility.clients),
+            "visible_groups": sorted(visibility.groups),
+        }
+        await self._change(kb, columns, visibility=visibility)
+        logger.info(
+            "knowledge base %s is visible to %s now, by user %s of client %s",
+            *(shown(kb.name), visibility.kind, shown(caller.user_id), caller.client_id),
+        )
 
     async def note_rebuilt(self, name: str) -> None:
         """Its vectors are those of the configured model now; its other columns stay."""
         kb = self._by_name.get(name)
         if kb:
             model = self._embed_model
-            await self._change(replace(kb, embed_model=model), embed_model=model)
+            await self._change(kb, {"embed_model": model}, embed_model=model)
 
     async def remove(self, kb: KnowledgeBase) -> None:
         with anyio.CancelScope(shield=True):
             versions = await self._rows.remove(kb)
-            self._by_name.pop(kb.name, None)
+            if self._holds(kb):
+                del self._by_name[kb.name]
             await self._indexer.drop(kb.id, versions)
             await self._content.remove_all(kb.id)
 
@@ -123,7 +166,16 @@ class Library:
             raise NotReadable(shown(file_name))
         return self._content.path(kb.id, file.content_id)
 
-    async def _change(self, changed: KnowledgeBase, **columns: str) -> None:
-        if not await self._rows.change(changed.id, **columns):
-            raise NoSuchKnowledgeBase(shown(changed.name))
-        self._by_name[changed.name] = changed
+    async def _change(self, kb: KnowledgeBase, columns: dict[str, Any], **fields: Any) -> None:
+        """One at a time, and onto what is there by then: two changes never undo each other."""
+        with anyio.CancelScope(shield=True):
+            async with self._changing:
+                changed = await self._rows.change(kb.id, **columns)
+                if not changed or not self._holds(kb):
+                    raise NoSuchKnowledgeBase(shown(kb.name))
+                self._by_name[kb.name] = replace(self._by_name[kb.name], **fields)
+
+    def _holds(self, kb: KnowledgeBase) -> bool:
+        """False when it is gone, even if there is a new one of its name."""
+        current = self._by_name.get(kb.name)
+        return current is not None and current.id == kb.id

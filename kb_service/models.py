@@ -26,6 +26,9 @@ class KnowledgeBaseRow(SQLModel, table=True):
     embed_model: str = Field(max_length=255)
     owner_client: str = Field(max_length=64)
     create_time: datetime = Field(default_factory=now)
+    visibility: str = Field(default="all", max_length=10)
+    visible_clients: list[str] = Field(default=[], sa_type=JSON)
+    visible_groups: list[str] = Field(default=[], sa_type=JSON)
 
 
 class FileRow(SQLModel, table=True):

@@ -5,13 +5,30 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, Field, Json, PlainSerializer, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    Json,
+    PlainSerializer,
+    TypeAdapter,
+    model_validator,
+)
 
-from kb_service.entities import CustomDoc, KnowledgeBase, Question
+from kb_service.entities import (
+    CustomDoc,
+    KnowledgeBase,
+    Question,
+    Visibility,
+    VisibilityKind,
+)
 from kb_service.search import Passage
 
 Name = Annotated[str, Field(max_length=1_000, description="知识库名称")]
 FileNames = Annotated[list[Annotated[str, Field(max_length=1_000)]], Field(max_length=10_000)]
+Audience = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=1_000)
+]
 _DEEPEST = 32  # the vector engine writes what is deeper than about 127, and never reads it again
 
 
@@ -164,6 +181,63 @@ class QuestionItem(BaseModel):
 
 class Questions(Envelope):
     data: list[QuestionItem]
+
+
+class VisibilityBody(BaseModel):
+    """Management: who is shown a knowledge base, beside its owner client and operators."""
+
+    visibility: VisibilityKind
+    clients: Audience = []
+    groups: Audience = []
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "VisibilityBody":
+        """A list that would not count is a misunderstanding, and might open what it should not."""
+        if self.visibility == "all" and self.clients:
+            raise ValueError("visible to all: name no clients. 对所有客户端可见时不能指定客户端。")
+        if self.visibility != "groups" and self.groups:
+            raise ValueError("groups count for visibility groups. 仅按分组可见时可以指定分组。")
+        if self.visibility == "groups" and not (self.clients and self.groups):
+            raise ValueError(
+                "name the groups and the clients whose groups they are. 请指定分组及其所属客户端。"
+            )
+        return self
+
+    @classmethod
+    def of(cls, visibility: Visibility) -> "VisibilityBody":
+        return cls(
+            visibility=visibility.kind,
+            clients=sorted(visibility.clients),
+            groups=sorted(visibility.groups),
+        )
+
+    def entity(self) -> Visibility:
+        return Visibility(self.visibility, frozenset(self.clients), frozenset(self.groups))
+
+
+class ManagedKnowledgeBase(BaseModel):
+    """Management."""
+
+    name: str
+    zh_name: str
+    owner_client: str
+    visibility: VisibilityKind
+    clients: list[str]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, kb: KnowledgeBase) -> "ManagedKnowledgeBase":
+        shown_to = VisibilityBody.of(kb.visibility).model_dump()
+        return cls(name=kb.name, zh_name=kb.zh_name, owner_client=kb.owner_client, **shown_to)
+
+
+class ManagedKnowledgeBases(BaseModel):
+    """Management: one page."""
+
+    items: list[ManagedKnowledgeBase]
+    total: int
+    page: int
+    page_size: int
 
 
 class KnowledgeBaseFound(BaseModel):

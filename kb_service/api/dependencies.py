@@ -21,15 +21,17 @@ async def _context(request: Request) -> Context:
 
 
 ContextDep = Annotated[Context, Depends(_context)]
-Reader = require_scope("kb:read")
+ReaderDep = Annotated[Caller, require_scope("kb:read")]
 WriterDep = Annotated[Caller, require_scope("kb:write")]
 
 
 async def _listed_knowledge_base(
-    context: ContextDep, knowledge_base_name: Annotated[str, Query(max_length=1_000)]
+    context: ContextDep,
+    caller: ReaderDep,
+    knowledge_base_name: Annotated[str, Query(max_length=1_000)],
 ) -> KnowledgeBase:
     try:
-        return context.library.readable(knowledge_base_name)
+        return context.library.readable(knowledge_base_name, caller)
     except ServiceError as error:
         error.data = []  # where the answer is a list, the old wire's refusal has one too
         raise

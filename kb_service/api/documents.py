@@ -11,7 +11,7 @@ from pydantic import Json
 from kb_service.api.dependencies import (
     ContextDep,
     ListedKnowledgeBaseDep,
-    Reader,
+    ReaderDep,
     WriterDep,
     chunk_options,
     given_docs,
@@ -60,7 +60,7 @@ _DOWNLOAD_HEADERS = {
 _STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 
 
-@router.get("/list_files", summary="获取知识库内的文件列表", dependencies=[Reader])
+@router.get("/list_files", summary="获取知识库内的文件列表")
 async def list_files(kb: ListedKnowledgeBaseDep, context: ContextDep) -> Names:
     return Names(data=await context.library.listed_files(kb))
 
@@ -116,19 +116,15 @@ async def update_docs(body: UpdateDocs, context: ContextDep, caller: WriterDep) 
     return FilesDone(msg="更新文档完成", data=FailedFiles(failed_files=failed | bad))
 
 
-@router.get(
-    "/download_doc",
-    summary="下载对应的知识文件",
-    response_class=FileResponse,
-    dependencies=[Reader],
-)
+@router.get("/download_doc", summary="下载对应的知识文件", response_class=FileResponse)
 async def download_doc(
     knowledge_base_name: Annotated[str, Query(max_length=1_000)],
     file_name: Annotated[str, Query(max_length=1_000)],
     context: ContextDep,
+    caller: ReaderDep,
     preview: Annotated[bool, Query(description="是：浏览器内预览；否：下载")] = False,
 ) -> FileResponse:
-    kb = context.library.readable(knowledge_base_name)
+    kb = context.library.readable(knowledge_base_name, caller)
     path = await context.library.content_of(kb, file_name)
     inline = _INLINE.get(extension_of(file_name)) if preview else None
     return FileResponse(

@@ -4,23 +4,23 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from kb_service.api.dependencies import ContextDep, Reader
+from kb_service.api.dependencies import ContextDep, ReaderDep
 from kb_service.schemas import KnowledgeBaseFound, PassageItem, Passages, SearchDocs
 
-router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Reader])
+router = APIRouter(prefix="/internal", tags=["internal"])
 
 
 @router.get("/knowledge_bases/{kb_name}", summary="Is there such a knowledge base for the caller?")
 async def knowledge_base(
-    kb_name: Annotated[str, Path(max_length=1_000)], context: ContextDep
+    kb_name: Annotated[str, Path(max_length=1_000)], context: ContextDep, caller: ReaderDep
 ) -> KnowledgeBaseFound:
-    kb = context.library.readable(kb_name)
+    kb = context.library.readable(kb_name, caller)
     return KnowledgeBaseFound(knowledge_base_name=kb.name, kb_zh_name=kb.zh_name)
 
 
 @router.post("/search", summary="The passages that answer a question")
-async def search(body: SearchDocs, context: ContextDep) -> Passages:
-    kb = context.library.readable(body.knowledge_base_name)
+async def search(body: SearchDocs, context: ContextDep, caller: ReaderDep) -> Passages:
+    kb = context.library.readable(body.knowledge_base_name, caller)
     passages = await context.search.search(
         kb.id, body.query, top_k=body.top_k, score_threshold=body.score_threshold
     )

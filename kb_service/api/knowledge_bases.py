@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from kb_service.api.dependencies import ContextDep, Reader, WriterDep
+from kb_service.api.dependencies import ContextDep, ReaderDep, WriterDep
 from kb_service.schemas import (
     CreateKnowledgeBase,
     Envelope,
@@ -23,28 +23,27 @@ router = APIRouter(
 )
 
 
-@router.get("/list_knowledge_bases", summary="获取知识库列表", dependencies=[Reader])
-async def list_knowledge_bases(context: ContextDep) -> Names:
-    return Names(data=context.library.names())
+@router.get("/list_knowledge_bases", summary="获取知识库列表")
+async def list_knowledge_bases(context: ContextDep, caller: ReaderDep) -> Names:
+    return Names(data=context.library.names(caller))
 
 
-@router.get(
-    "/list_knowledge_bases_v2", summary="获取知识库列表（含中文名等）", dependencies=[Reader]
-)
-async def list_knowledge_bases_v2(context: ContextDep) -> KnowledgeBases:
-    return KnowledgeBases(data=[KnowledgeBaseItem.of(kb) for kb in await context.library.all()])
+@router.get("/list_knowledge_bases_v2", summary="获取知识库列表（含中文名等）")
+async def list_knowledge_bases_v2(context: ContextDep, caller: ReaderDep) -> KnowledgeBases:
+    found = await context.library.all(caller)
+    return KnowledgeBases(data=[KnowledgeBaseItem.of(kb) for kb in found])
 
 
 @router.post("/create_knowledge_base", summary="创建知识库")
 async def create_knowledge_base(
     body: CreateKnowledgeBase, context: ContextDep, caller: WriterDep
 ) -> Envelope:
-    await context.library.create(
+    await context.library.create_for(
+        caller,
         body.knowledge_base_name,
         zh_name=body.kb_zh_name,
         info=body.kb_info,
         vector_store=body.vector_store_type,
-        owner_client=caller.client_id,
     )
     return Envelope(msg=f"已新增知识库 {body.knowledge_base_name}")
 
@@ -73,9 +72,11 @@ async def update_zh_name(body: UpdateZhName, context: ContextDep, caller: Writer
     return Envelope(msg="知识库中文名修改完成", data={"kb_zh_name": body.kb_zh_name})
 
 
-@router.post("/search_docs", summary="搜索知识库", dependencies=[Reader])
-async def search_docs(body: SearchDocs, context: ContextDep) -> list[FoundDocument]:
-    kb = context.library.find(body.knowledge_base_name)
+@router.post("/search_docs", summary="搜索知识库")
+async def search_docs(
+    body: SearchDocs, context: ContextDep, caller: ReaderDep
+) -> list[FoundDocument]:
+    kb = context.library.find(body.knowledge_base_name, caller)
     if kb is None:
         return []
     passages = await context.search.search(

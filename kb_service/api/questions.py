@@ -4,20 +4,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from kb_service.api.dependencies import ContextDep, Reader, WriterDep
+from kb_service.api.dependencies import ContextDep, ReaderDep, WriterDep
 from kb_service.schemas import Envelope, QuestionItem, Questions, SaveQuestion
 from servicekit.errors import EnvelopeRoute
 
 router = APIRouter(prefix="/recommend", tags=["Recommend"], route_class=EnvelopeRoute)
 
 
-@router.get("/question", summary="获取推荐问题", dependencies=[Reader])
+@router.get("/question", summary="获取推荐问题")
 async def recommend_questions(
     context: ContextDep,
+    caller: ReaderDep,
     num: int,
     kb_name: Annotated[str | None, Query(max_length=255)] = None,
 ) -> Questions:
-    picked = await context.questions.pick(num, kb_name)
+    picked = await context.questions.pick(caller, num, kb_name)
     return Questions(data=[QuestionItem.of(question) for question in picked])
 
 

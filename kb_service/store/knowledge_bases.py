@@ -1,13 +1,13 @@
 """Rows of knowledge bases, and the things that are remembered once per installation."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import delete, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from kb_service.entities import KnowledgeBase
+from kb_service.entities import KnowledgeBase, Visibility, VisibilityKind
 from kb_service.errors import NameTaken
 from kb_service.models import (
     RETIRED,
@@ -121,4 +121,9 @@ def _entity(row: KnowledgeBaseRow, file_count: int = 0) -> KnowledgeBase:
         owner_client=row.owner_client,
         create_time=row.create_time,
         file_count=file_count,
+        visibility=Visibility(
+            cast(VisibilityKind, row.visibility),
+            frozenset(row.visible_clients),
+            frozenset(row.visible_groups),
+        ),
     )

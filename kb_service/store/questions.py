@@ -1,8 +1,9 @@
 """Rows of recommended questions."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 
 from kb_service.entities import Question
@@ -14,13 +15,14 @@ class QuestionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pick(self, number: int, kb_name: str | None) -> list[Question]:
-        """Enabled ones at random: of every kind (None), of free chat (empty) or of one name."""
-        rows = select(QuestionRow).where(col(QuestionRow.enable))
-        if kb_name == "":
-            rows = rows.where(col(QuestionRow.kb_name).is_(None))
-        elif kb_name is not None:
-            rows = rows.where(col(QuestionRow.kb_name) == kb_name)
+    async def pick(
+        self, number: int, names: Sequence[str], *, with_free_chat: bool
+    ) -> list[Question]:
+        """Enabled ones at random, of these knowledge bases and of none."""
+        kinds = [col(QuestionRow.kb_name).in_(names)]
+        if with_free_chat:
+            kinds.append(col(QuestionRow.kb_name).is_(None))
+        rows = select(QuestionRow).where(col(QuestionRow.enable), or_(*kinds))
         async with self._database.reading() as session:
             picked = await session.exec(rows.order_by(func.random()).limit(number))
             return [_entity(row) for row in picked]
@@ -30,12 +32,20 @@ class QuestionStore:
             session.add(QuestionRow(query=query, kb_name=kb_name, owner_client=owner_client))
 
     async def change(
-        self, question_id: int, query: str, kb_name: str | None, *, owner_client: str | None
+        self,
+        question_id: int,
+        query: str,
+        kb_name: str | None,
+        *,
+        owner_client: str | None,
+        within: Sequence[str] | None,
     ) -> bool:
-        """False when there is no such question, or none of that owner (None: of anybody)."""
+        """False when that owner (None: anybody) has no such question `within` these (None: all)."""
         conditions: list[Any] = [col(QuestionRow.id) == question_id]
         if owner_client is not None:
             conditions.append(col(QuestionRow.owner_client) == owner_client)
+        if within is not None:
+            conditions.append(col(QuestionRow.kb_name).in_(within))
         change = update(QuestionRow).where(*conditions).values(query=query, kb_name=kb_name)
         async with self._database.transaction() as session:
             return bool((await session.exec(change)).rowcount)

@@ -25,9 +25,13 @@ KEY = Ed25519PrivateKey.generate()
 
 
 def caller_header(
-    client_id: str = "admin", scopes: tuple[str, ...] = ("kb:read", "kb:write", "admin")
+    client_id: str = "admin",
+    scopes: tuple[str, ...] = ("kb:read", "kb:write", "admin"),
+    *,
+    groups: tuple[str, ...] = (),
+    confined_to: tuple[str, ...] | None = None,
 ) -> dict[str, str]:
-    caller = Caller(client_id, "u1", "u1", scopes)
+    caller = Caller(client_id, "u1", "u1", scopes, groups, confined_to)
     return {CALLER_HEADER: sign_caller(caller, KEY, expires_at=time.time() + 300)}
 
 

@@ -224,6 +224,9 @@ ROUTES = [
     ("POST", "/recommend/question"),
     ("GET", "/internal/knowledge_bases/kb1"),
     ("POST", "/internal/search"),
+    ("GET", "/admin/knowledge-bases"),
+    ("GET", "/admin/knowledge-bases/kb1/visibility"),
+    ("PUT", "/admin/knowledge-bases/kb1/visibility"),
 ]
 
 

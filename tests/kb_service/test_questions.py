@@ -23,6 +23,7 @@ async def save(kb: Kb, who: dict[str, str] = ADMIN, **body: Any) -> Any:
 
 
 async def test_bug_9_inserting_and_changing_work(kb: Kb) -> None:
+    await kb.create()
     assert await save(kb, query="怎么请假？") is True
     item = (await questions(kb))[0]
     assert list(item) == [
@@ -41,6 +42,8 @@ async def test_bug_9_inserting_and_changing_work(kb: Kb) -> None:
 
 
 async def test_which_questions_are_offered(kb: Kb) -> None:
+    await kb.create("kb1")
+    await kb.create("kb2")
     for name in (None, "", "kb1", "kb1", "kb2"):
         await save(kb, query="问", kb_name=name)
     assert len(await questions(kb)) == 5

@@ -1,0 +1,354 @@
+"""Who sees which knowledge base: every route, every kind of caller, one table."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, event
+
+from kb_service.app import create_app
+from kb_service.settings import KbSettings
+from tests.kb_service.conftest import ADMIN, OWNER, Kb, caller_header, connected
+
+HIDDEN, NOBODY = "hidden", "nobody"  # of one length, so that the answers' headers are equal too
+TEXT = ("a.txt", "员工每年享有十天带薪年假，请在系统中提交申请。".encode())
+FULL = ("chat", "kb:read", "kb:write")
+P, PATH = "/knowledge_base", "/admin/knowledge-bases"
+ALL = {"visibility": "all", "clients": [], "groups": []}
+CLIENT_2 = {"visibility": "clients", "clients": ["2"], "groups": []}
+SALES_OF_2 = {"visibility": "groups", "clients": ["2"], "groups": ["board", "sales"]}
+NONE_BUT_OURS = {"visibility": "clients", "clients": [], "groups": []}
+
+Request = Callable[[Kb, str, dict[str, str]], Awaitable[httpx.Response]]
+
+
+def _get(path: str, name_key: str, **more: Any) -> Request:
+    return lambda kb, name, who: kb.get(path, who, **{name_key: name}, **more)
+
+
+def _post(path: str, name_key: str = "knowledge_base_name", **more: Any) -> Request:
+    return lambda kb, name, who: kb.post(path, {name_key: name} | more, who)
+
+
+async def _put_visibility(kb: Kb, name: str, who: dict[str, str]) -> httpx.Response:
+    return await kb.http.put(f"{PATH}/{name}/visibility", json=ALL, headers=who)
+
+
+READS: dict[str, Request] = {
+    "GET /knowledge_base/list_files": _get(f"{P}/list_files", "knowledge_base_name"),
+    "GET /knowledge_base/download_doc": _get(
+        f"{P}/download_doc", "knowledge_base_name", file_name="a.txt"
+    ),
+    "POST /knowledge_base/search_docs": _post(f"{P}/search_docs", query="年假"),
+    "GET /recommend/question": _get("/recommend/question", "kb_name", num=5),
+    "GET /internal/knowledge_bases/{kb_name}": lambda kb, name, who: kb.get(
+        f"/internal/knowledge_bases/{name}", who
+    ),
+    "POST /internal/search": _post("/internal/search", query="年假"),
+}
+WRITES: dict[str, Request] = {
+    "POST /knowledge_base/update_info": _post(f"{P}/update_info", kb_info="新"),
+    "POST /knowledge_base/update_zh_name": _post(f"{P}/update_zh_name", kb_zh_name="新"),
+    "POST /knowledge_base/upload_docs": lambda kb, name, who: kb.upload(
+        ("b.txt", b"new"), kb=name, who=who
+    ),
+    "POST /knowledge_base/update_docs": _post(f"{P}/update_docs", file_names=["a.txt"]),
+    "POST /knowledge_base/recreate_vector_store": _post(f"{P}/recreate_vector_store"),
+    "POST /recommend/question": _post("/recommend/question", "kb_name", query="新问题"),
+    "GET /admin/knowledge-bases/{kb_name}/visibility": lambda kb, name, who: kb.get(
+        f"{PATH}/{name}/visibility", who
+    ),
+    "POST /knowledge_base/delete_docs": _post(f"{P}/delete_docs", file_names=["a.txt"]),
+    "PUT /admin/knowledge-bases/{kb_name}/visibility": _put_visibility,
+    # The last one: it leaves nothing for the others.
+    "POST /knowledge_base/delete_knowledge_base": lambda kb, name, who: kb.post(
+        f"{P}/delete_knowledge_base", name, who
+    ),
+}
+LISTS: dict[str, Request] = {
+    "GET /knowledge_base/list_knowledge_bases": lambda kb, _, who: kb.get(
+        f"{P}/list_knowledge_bases", who
+    ),
+    "GET /knowledge_base/list_knowledge_bases_v2": lambda kb, _, who: kb.get(
+        f"{P}/list_knowledge_bases_v2", who
+    ),
+    "GET /recommend/question (all)": lambda kb, _, who: kb.get("/recommend/question", who, num=99),
+}
+# These have tests of their own below, or say nothing of knowledge bases.
+OTHERS = {
+    *("POST /knowledge_base/create_knowledge_base", "GET /admin/knowledge-bases"),
+    *("GET /livez", "GET /readyz"),
+}
+
+Case = tuple[dict[str, Any], dict[str, str], bool, bool]
+STRANGER = caller_header("8", FULL)
+CASES: dict[str, Case] = {
+    # visibility, caller, sees, writes
+    "all, a stranger": (ALL, STRANGER, True, False),
+    "all, the owner": (ALL, OWNER, True, True),
+    "all, an operator": (ALL, ADMIN, True, True),
+    "clients, a stranger": (CLIENT_2, STRANGER, False, False),
+    "clients, a chosen one": (CLIENT_2, caller_header("2", FULL), True, False),
+    "clients, one with a similar id": (CLIENT_2, caller_header("22", FULL), False, False),
+    "clients, the owner": (CLIENT_2, OWNER, True, True),
+    "clients, an operator": (CLIENT_2, ADMIN, True, True),
+    "nobody but ours, a chosen one no more": (
+        NONE_BUT_OURS,
+        caller_header("2", FULL),
+        False,
+        False,
+    ),
+    "nobody but ours, the owner": (NONE_BUT_OURS, OWNER, True, True),
+    "groups, without a group": (SALES_OF_2, caller_header("2", FULL), False, False),
+    "groups, in another group": (
+        *(SALES_OF_2, caller_header("2", FULL, groups=("salesmen", "Sales")), False, False),
+    ),
+    "groups, in the group": (
+        *(SALES_OF_2, caller_header("2", FULL, groups=("x", "board")), True, False),
+    ),
+    "groups, another client's group of that name": (
+        *(SALES_OF_2, caller_header("8", FULL, groups=("sales",)), False, False),
+    ),
+    "groups, the owner's user without one": (SALES_OF_2, OWNER, True, True),
+    "all, confined to another": (
+        *(ALL, caller_header("8", FULL, confined_to=("other",)), False, False),
+    ),
+    "all, confined to nothing": (ALL, caller_header("8", FULL, confined_to=()), False, False),
+    "all, confined to it": (
+        *(ALL, caller_header("8", FULL, confined_to=("other", HIDDEN)), True, False),
+    ),
+    "clients, a stranger confined to it": (
+        *(CLIENT_2, caller_header("8", FULL, confined_to=(HIDDEN,)), False, False),
+    ),
+    "all, the owner confined to another": (
+        *(ALL, caller_header("7", FULL, confined_to=("other",)), False, False),
+    ),
+    "clients, the owner confined to it": (
+        *(CLIENT_2, caller_header("7", FULL, confined_to=(HIDDEN,)), True, True),
+    ),
+    "all, an operator confined to another": (
+        *(ALL, caller_header(confined_to=("other",)), False, False),
+    ),
+    "clients, an operator confined to it": (
+        *(CLIENT_2, caller_header(confined_to=(HIDDEN,)), True, True),
+    ),
+}
+
+
+async def show_to(kb: Kb, visibility: dict[str, Any], name: str = HIDDEN) -> None:
+    answer = await kb.http.put(f"{PATH}/{name}/visibility", json=visibility, headers=OWNER)
+    assert (answer.status_code, answer.json()) == (200, visibility)
+
+
+async def fill(kb: Kb, visibility: dict[str, Any]) -> None:
+    """Client 7's knowledge base with a file and a question."""
+    await kb.create(HIDDEN, OWNER)
+    await kb.uploaded(TEXT, kb=HIDDEN)
+    await kb.post("/recommend/question", {"query": "年假几天？", "kb_name": HIDDEN}, OWNER)
+    await show_to(kb, visibility)
+
+
+async def test_every_route_has_its_place_in_the_table(make_settings: Any) -> None:
+    paths = create_app(make_settings()).openapi()["paths"]
+    routes = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
+    assert routes == {*READS, *WRITES, *OTHERS} | {name.removesuffix(" (all)") for name in LISTS}
+
+
+@pytest.mark.parametrize(("visibility", "who", "sees", "writes"), CASES.values(), ids=list(CASES))
+async def test_what_is_not_theirs_answers_like_what_is_not_there(
+    kb: Kb, visibility: dict[str, Any], who: dict[str, str], sees: bool, writes: bool
+) -> None:
+    """Status, headers and body, on every route; and no list has it."""
+    await fill(kb, visibility)
+    before = await _state(kb)
+    for route, request in LISTS.items():
+        assert (HIDDEN in (await request(kb, "", who)).text) is sees, route
+    page = (await kb.get(PATH, who)).json()
+    assert page["total"] == len(page["items"]) == writes
+    same_id = who | {"X-Request-ID": "the-same-for-both"}
+    for routes, allowed in ((READS, sees), (WRITES, writes)):
+        for route, request in routes.items():
+            unknown = await request(kb, NOBODY, same_id)
+            answer = await request(kb, HIDDEN, same_id)
+            is_equal = (answer.status_code, answer.headers.raw) == (
+                *(unknown.status_code, unknown.headers.raw),
+            ) and answer.content.replace(HIDDEN.encode(), NOBODY.encode()) == unknown.content
+            assert is_equal is not allowed, (route, answer.text, unknown.text)
+        if not writes:
+            assert await _state(kb) == before
+
+
+async def _state(kb: Kb) -> list[Any]:
+    """Everything that the owner knows of it."""
+    return [
+        (await kb.get(f"{P}/list_knowledge_bases_v2", OWNER)).json(),
+        (await kb.get("/recommend/question", OWNER, num=9)).json(),
+        (await kb.get(f"{PATH}/{HIDDEN}/visibility", OWNER)).json(),
+        await kb.files(HIDDEN),
+        await kb.search("年假", HIDDEN),
+    ]
+
+
+async def test_a_question_of_a_hidden_one_is_in_no_list_and_free_chats_are(kb: Kb) -> None:
+    await fill(kb, CLIENT_2)
+    await kb.post("/recommend/question", {"query": "你好？"})
+    for who in (STRANGER, caller_header("8", FULL, confined_to=("other",))):
+        offered = (await kb.get("/recommend/question", who, num=99)).json()["data"]
+        assert [question["query"] for question in offered] == ["你好？"]
+    offered = (await kb.get("/recommend/question", OWNER, num=99)).json()["data"]
+    assert {question["query"] for question in offered} == {"你好？", "年假几天？"}
+
+
+async def test_a_change_counts_from_the_next_request_on(kb: Kb) -> None:
+    await fill(kb, ALL)
+    search = READS["POST /internal/search"]
+    for visibility, status in ((CLIENT_2, 404), (ALL, 200), (NONE_BUT_OURS, 404), (ALL, 200)):
+        await show_to(kb, visibility)
+        assert (await search(kb, HIDDEN, STRANGER)).status_code == status
+
+
+async def test_what_was_chosen_outlives_the_process(
+    make_settings: Callable[..., KbSettings],
+) -> None:
+    settings = make_settings()
+    async with connected(settings) as kb:
+        await fill(kb, SALES_OF_2)
+    async with connected(settings) as kb:
+        answer = await kb.get(f"{PATH}/{HIDDEN}/visibility", OWNER)
+        assert answer.json() == SALES_OF_2
+        assert (await READS["POST /internal/search"](kb, HIDDEN, STRANGER)).status_code == 404
+
+
+async def test_changes_at_the_same_time_do_not_undo_each_other(kb: Kb) -> None:
+    await fill(kb, ALL)
+    for round_number in range(5):
+        hide, show = (CLIENT_2, ALL) if round_number % 2 else (NONE_BUT_OURS, SALES_OF_2)
+        named = {"knowledge_base_name": HIDDEN}
+        await show_to(kb, show)
+        await asyncio.gather(
+            *(kb.post(f"{P}/update_info", named | {"kb_info": f"{n}"}, OWNER) for n in range(4)),
+            show_to(kb, hide),
+            *(kb.post(f"{P}/update_zh_name", named | {"kb_zh_name": "x"}, OWNER) for _ in range(4)),
+        )
+        assert (await kb.get(f"{PATH}/{HIDDEN}/visibility", OWNER)).json() == hide
+
+
+async def test_a_confined_caller_makes_only_what_it_is_confined_to(kb: Kb) -> None:
+    """The answer is the same whether the name is taken or not."""
+    await fill(kb, NONE_BUT_OURS)
+    confined = caller_header("8", FULL, confined_to=("mine", HIDDEN))
+    body = {"kb_zh_name": "x", "kb_info": "y"}
+
+    async def create(name: str, who: dict[str, str]) -> Any:
+        named = body | {"knowledge_base_name": name}
+        return (await kb.post(f"{P}/create_knowledge_base", named, who)).json()
+
+    outside = caller_header("8", FULL, confined_to=("mine",))
+    assert await create(HIDDEN, outside) == await create(NOBODY, outside)
+    assert (await create(NOBODY, outside))["code"] == 403
+    assert (await create("mine", outside))["msg"] == "已新增知识库 mine"
+    # Names are given once: whoever may make one learns that it is taken, and nothing else.
+    assert (await create(HIDDEN, confined))["msg"] == f"已存在同名知识库 {HIDDEN}"
+    assert (await kb.get(PATH, confined)).json()["total"] == 1
+
+
+async def test_a_confined_key_writes_questions_of_its_own_only(kb: Kb) -> None:
+    await fill(kb, ALL)
+    await kb.create("other", OWNER)
+    path, confined = "/recommend/question", caller_header("7", FULL, confined_to=("other",))
+    await kb.post(path, {"query": "问", "kb_name": "other"}, OWNER)
+    numbers = {
+        question["kb_name"]: question["id"]
+        for question in (await kb.get(path, OWNER, num=9)).json()["data"]
+    }
+
+    async def save(**body: Any) -> Any:
+        answer = (await kb.post(path, body, confined)).json()
+        return answer["code"], answer["data"]
+
+    assert await save(query="改", kb_name="other", question_id=numbers["other"]) == (200, True)
+    assert await save(query="改", kb_name="other", question_id=numbers[HIDDEN]) == (200, False)
+    assert await save(query="改", kb_name=HIDDEN, question_id=numbers["other"]) == (404, None)
+    assert await save(query="首页") == (403, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"visibility": "nobody"},
+        {"visibility": "all", "clients": ["2"]},
+        {"visibility": "all", "groups": ["sales"]},
+        {"visibility": "clients", "clients": ["2"], "groups": ["sales"]},
+        {"visibility": "groups", "groups": ["sales"]},
+        {"visibility": "groups", "clients": ["2"]},
+        {"visibility": "clients", "clients": [""]},
+        {"visibility": "clients", "clients": ["x" * 65]},
+        {"visibility": "clients", "clients": [2]},
+        {"visibility": "clients", "clients": "2"},
+        {"visibility": "clients", "clients": ["2"] * 1_001},
+        {"visibility": "groups", "clients": ["2"], "groups": ["x" * 65]},
+    ],
+)
+async def test_what_says_two_things_changes_nothing(kb: Kb, body: dict[str, Any]) -> None:
+    await fill(kb, CLIENT_2)
+    answer = await kb.http.put(f"{PATH}/{HIDDEN}/visibility", json=body, headers=OWNER)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["code"], bool(answer.json()["errors"])) == ("invalid", True)
+    assert (await kb.get(f"{PATH}/{HIDDEN}/visibility", OWNER)).json() == CLIENT_2
+
+
+async def test_the_list_of_operators_has_pages(kb: Kb) -> None:
+    for number in range(5):
+        await kb.create(f"kb{number}", OWNER if number % 2 else ADMIN)
+    page = (await kb.get(PATH, page=2, page_size=2)).json()
+    assert (page["total"], page["page"], page["page_size"]) == (5, 2, 2)
+    assert [item["name"] for item in page["items"]] == ["kb2", "kb3"]
+    assert page["items"][1] == {"name": "kb3", "zh_name": "库一", "owner_client": "7"} | ALL
+    assert (await kb.get(PATH, page=9)).json()["items"] == []
+    assert [item["name"] for item in (await kb.get(PATH, OWNER)).json()["items"]] == ["kb1", "kb3"]
+    for wrong in ({"page": 0}, {"page_size": 0}, {"page_size": 201}, {"page": "x"}):
+        assert (await kb.get(PATH, **wrong)).status_code == 422
+
+
+async def test_errors_are_problem_details(kb: Kb) -> None:
+    answer = await kb.get(f"{PATH}/none/visibility")
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem.pop("request_id") == answer.headers["x-request-id"]
+    assert problem == {
+        "type": "about:blank",
+        "title": "not_found",
+        "status": 404,
+        "detail": "未找到知识库 none",
+        "code": "not_found",
+    }
+    assert answer.status_code == 404
+    hostile = await kb.get(f"{PATH}/%2e%2e%5cx/visibility")
+    assert (hostile.status_code, hostile.json()["code"]) == (403, "refused")
+    reader = await kb.get(f"{PATH}/none/visibility", caller_header("7", ("kb:read",)))
+    assert (reader.status_code, reader.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_search_asks_no_database_who_may_see(kb: Kb) -> None:
+    await fill(kb, SALES_OF_2)
+    sales = caller_header("2", FULL, groups=("sales",))
+    statements: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        statements.append(arguments[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for who in (sales, STRANGER, OWNER, ADMIN):
+            for route in ("POST /knowledge_base/search_docs", "POST /internal/search"):
+                await READS[route](kb, HIDDEN, who)
+            await READS["GET /internal/knowledge_bases/{kb_name}"](kb, HIDDEN, who)
+        assert statements == []
+        await kb.files(HIDDEN)
+        assert statements, "this test sees no statement at all"
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
