@@ -36,8 +36,11 @@ class Issuer:
         client_id: str = "7",
         scopes: tuple[str, ...] = ("chat", "kb:read"),
         lifetime: float = 300,
+        groups: tuple[str, ...] = (),
+        confined_to: tuple[str, ...] | None = None,
     ) -> dict[str, str]:
-        caller = Caller(client_id, user_id, f"name of {user_id}", scopes)
+        name = f"name of {user_id}"
+        caller = Caller(client_id, user_id, name, scopes, groups, confined_to)
         return {CALLER_HEADER: sign_caller(caller, self._key, expires_at=time.time() + lifetime)}
 
 

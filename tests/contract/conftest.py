@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 import auth_service
+import chat_service
 import kb_service
 import session_service
 from servicekit.database import Database, sqlite_url
@@ -35,6 +36,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for provider, name in (
         (auth_service, "auth"),
+        (chat_service, "chat"),
         (kb_service, "kb"),
         (session_service, "session"),
     ):
