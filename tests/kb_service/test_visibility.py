@@ -1,15 +1,24 @@
 """Who sees which knowledge base: every route, every kind of caller, one table."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import Engine, event
 
+from kb_service import models
 from kb_service.app import create_app
+from kb_service.entities import KnowledgeBase, Visibility
 from kb_service.settings import KbSettings
+from kb_service.store import KnowledgeBaseStore
+from servicekit.database import Database, sqlite_url
 from tests.kb_service.conftest import ADMIN, OWNER, Kb, caller_header, connected
 
 HIDDEN, NOBODY = "hidden", "nobody"  # of one length, so that the answers' headers are equal too
@@ -219,6 +228,29 @@ async def test_what_was_chosen_outlives_the_process(
         answer = await kb.get(f"{PATH}/{HIDDEN}/visibility", OWNER)
         assert answer.json() == SALES_OF_2
         assert (await READS["POST /internal/search"](kb, HIDDEN, STRANGER)).status_code == 404
+
+
+def test_knowledge_bases_of_the_first_schema_stay_visible_to_all(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "kb.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(models.__file__).parent / "migrations"))
+    config.attributes["url"] = url
+    command.upgrade(config, "0001_first")
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as database, database:
+        columns = "kb_name, kb_zh_name, kb_info, vs_type, embed_model, owner_client, create_time"
+        row = ("old", "旧", "", "qdrant", "lexical", "7", "2026-01-01 00:00:00.000000")
+        database.execute(
+            f"INSERT INTO knowledge_base ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+        )
+    command.upgrade(config, "head")
+
+    async def found() -> list[KnowledgeBase]:
+        database = Database(url, package="kb_service")
+        rows = await KnowledgeBaseStore(database).all()
+        await database.close()
+        return rows
+
+    assert [(kb.name, kb.visibility) for kb in asyncio.run(found())] == [("old", Visibility())]
 
 
 async def test_changes_at_the_same_time_do_not_undo_each_other(kb: Kb) -> None:
