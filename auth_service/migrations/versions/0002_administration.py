@@ -34,10 +34,11 @@ def upgrade() -> None:
             op.add_column(table, column)
     op.drop_column("client", "public_key")
     # AUTOINCREMENT: a key acts as `key-<id>`, so nobody inherits what a deleted key's program said.
-    options = {"recreate": "auto", "table_kwargs": {"sqlite_autoincrement": True}}
-    if op.get_bind().dialect.name == "sqlite":
-        options["recreate"] = "always"
-    with op.batch_alter_table("api_key", **options) as altered:
+    with op.batch_alter_table(
+        "api_key",
+        recreate="always" if op.get_bind().dialect.name == "sqlite" else "never",
+        table_kwargs={"sqlite_autoincrement": True},
+    ) as altered:
         altered.add_column(sa.Column("knowledge_bases", sa.JSON(), nullable=True))
     op.create_index("ix_browser_session_owner", "browser_session", ["client_id", "user_id"])
     op.create_table(
