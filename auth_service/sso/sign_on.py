@@ -42,6 +42,11 @@ class Ways:
     demo: DemoLogin | None
     providers: Mapping[int, Provider]
 
+    def client_id(self, client: str) -> int | None:
+        """The client of this number, if its users log in here."""
+        numbers = [*self.providers, *([DEMO_CLIENT] if self.demo else [])]
+        return next((number for number in numbers if str(number) == client), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -70,23 +75,23 @@ class SingleSignOn:
     async def begin(self, client: str, secret: str | None, visitor: Visitor) -> Step:
         """Raises TooManyFailures."""
         await self._watch.failures.check(visitor.address)
+        client_id = self._ways.client_id(client)
         try:
-            if client == str(DEMO_CLIENT) and self._ways.demo:
+            if client_id == DEMO_CLIENT and self._ways.demo:
                 user = await self._ways.demo.identify(secret, visitor.session_cookie)
                 return await self._enter(DEMO_CLIENT, user, self._ways.demo.method)
-            return await self._leave(client, visitor)
+            return await self._leave(client_id, visitor)
         except LoginRefused as refusal:
-            return await self._refused(refusal, client, visitor)
+            return await self._refused(refusal, client_id, visitor)
 
     async def finish(self, code: str, state: str, visitor: Visitor) -> Step:
         """Raises TooManyFailures."""
         await self._watch.failures.check(visitor.address)
-        client = ""
+        client_id = None
         try:
             if not 0 < len(code) <= _MAX_CODE:
                 raise LoginRefused(_PARAMETERS, "code")
             client_id = await self._states.redeem(state, visitor.login_cookie)
-            client = str(client_id)
             provider = self._ways.providers.get(client_id)
             if provider is None:
                 raise LoginRefused(f"拒绝访问, 未知客户端: {client_id}", "client")
@@ -94,13 +99,11 @@ class SingleSignOn:
             user = await provider.identify(code, state)
             return await self._enter(client_id, user, provider.method)
         except LoginRefused as refusal:
-            return await self._refused(refusal, client, visitor)
+            return await self._refused(refusal, client_id, visitor)
 
-    async def _leave(self, client: str, visitor: Visitor) -> Step:
-        numbers = {str(number): number for number in self._ways.providers}
-        if client not in numbers:
+    async def _leave(self, client_id: int | None, visitor: Visitor) -> Step:
+        if client_id is None:
             raise LoginRefused(_UNKNOWN_CLIENT, "client")
-        client_id = numbers[client]
         await self._require_enabled(client_id)
         browser = self._states.browser(visitor.login_cookie)
         state = self._states.make(client_id, browser)
@@ -123,13 +126,15 @@ class SingleSignOn:
         if not client.enable:
             raise LoginRefused(_CLIENT_DISABLED, "client disabled")
 
-    async def _refused(self, refusal: LoginRefused, client: str, visitor: Visitor) -> Step:
+    async def _refused(
+        self, refusal: LoginRefused, client_id: int | None, visitor: Visitor
+    ) -> Step:
         if refusal.guess:
             await self._watch.failures.record(visitor.address)
         if refusal.reason:
             self._watch.audit.refused(
                 action="sso",
-                target=f"client {client}",
+                target="" if client_id is None else f"client {client_id}",
                 address=visitor.address,
                 reason=refusal.reason,
             )

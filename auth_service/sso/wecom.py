@@ -1,6 +1,5 @@
 """WeCom (企业微信): OAuth of an app of one's own, with the fields that its documents name."""
 
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from urllib.parse import quote
 
 import anyio
 import httpx
+import orjson
 
 from auth_service.sso.provider import LoginRefused, ProviderUser
 from auth_service.sso.shared_token import SharedToken
@@ -140,7 +140,7 @@ class WeCom:
 def _object(content: bytes) -> dict[str, Any]:
     """Raises LoginRefused."""
     try:
-        answer = json.loads(content)
+        answer = orjson.loads(content)
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("errcode"), int):
