@@ -1,6 +1,7 @@
 """From the demo link to an answer on our small page."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -58,11 +59,12 @@ async def expect_citations(page: Page, question: str) -> None:
 
 
 async def test_a_sign_in_through_nginx_ends_in_its_h5(
-    stack: Stack, page: Page, tmp_path: Path
+    start_stack: Callable[..., Stack], page: Page, tmp_path: Path
 ) -> None:
     h5 = tmp_path / "h5"
     h5.mkdir()
     (h5 / "index.html").write_text("<!doctype html><title>An H5</title>")
+    stack = start_stack(H5_DIST=str(h5))
     with nginx_in_front(stack.url, tmp_path / "nginx", h5=h5) as url:
         await page.goto(stack.demo_link.replace(stack.url, url))
         await page.wait_for_url("**/home")

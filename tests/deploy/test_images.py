@@ -36,13 +36,13 @@ def _environment(service: str) -> dict[str, str]:
     made: dict[str, str] = dict(re.findall(r"(\w+)=(\S+)", block))
     made = {name: value.replace("${SERVICE}", service) for name, value in made.items()}
     given: dict[str, str] = COMPOSE["services"][service].get("environment", {})
-    return made | given
+    return made | {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in given.items()}
 
 
-def _commands() -> tuple[list[str], list[str]]:
+def _commands(service: str) -> tuple[list[str], list[str]]:
     """Of the health check, and of the container."""
-    check, main = re.findall(r"^ *CMD (\[.*\])$", IMAGE, re.MULTILINE)
-    return json.loads(check), json.loads(main)
+    check, main = map(json.loads, re.findall(r"^ *CMD (\[.*\])$", IMAGE, re.MULTILINE))
+    return check, COMPOSE["services"][service].get("command", main)
 
 
 # Read at the start of each Python process that finds it: hides what the image does not install.
@@ -83,7 +83,7 @@ class Container:
     def start(self) -> subprocess.Popen[bytes]:
         with self._log.open("wb") as log:
             return subprocess.Popen(
-                _commands()[1],
+                _commands(self.service)[1],
                 cwd=self.app,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -92,7 +92,7 @@ class Container:
             )
 
     def wait_until_healthy(self, process: subprocess.Popen[bytes]) -> None:
-        check = _commands()[0]
+        check = _commands(self.service)[0]
         until = time.monotonic() + 60
         while subprocess.run(check, cwd=self.app, env=self.environment, check=False).returncode:
             text = self._log.read_text(errors="replace")
@@ -241,6 +241,35 @@ def test_compose_publishes_only_nginx_and_holds_no_secret() -> None:
     assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     assert not re.search(r"(KEY|SECRET|PASSWORD|TOKEN)\w*\s*[:=]", text)
+
+
+def test_both_that_count_limits_are_told_of_a_redis() -> None:
+    told = {name for name in SERVICES if "REDIS_URL" in _environment(name)}
+    assert told == {"auth_service", "gateway"}
+    assert _environment("gateway")["REDIS_URL"] == ""
+
+
+@pytest.mark.parametrize(("has_h5", "told"), [(True, "h5"), (False, "")])
+def test_the_gateway_serves_an_h5_when_there_is_one(
+    has_h5: bool, told: str, tmp_path: Path
+) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "$H5_DIST|$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "h5").mkdir()
+    if has_h5:
+        (tmp_path / "h5" / "index.html").write_text("the page")
+    done = subprocess.run(
+        _commands("gateway")[1],
+        cwd=tmp_path,
+        env={"PATH": f"{python.parent}:/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{told}|-m gateway\n"
+    assert "./h5/dist:/app/h5:ro" in COMPOSE["services"]["gateway"]["volumes"]
 
 
 def test_only_the_owner_of_a_volume_writes_it() -> None:

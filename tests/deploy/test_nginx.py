@@ -13,6 +13,7 @@ from tests.front import nginx_in_front
 from tests.serving import served
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
+POLICY = "frame-ancestors 'self' https://intranet.example"
 OBJECT = json.dumps({"docs": ["出处" * 1300]}, ensure_ascii=False).encode()  # just below 8 KiB
 
 
@@ -49,7 +50,11 @@ class Gateway:
 
 
 async def _start(send: Send, content_type: bytes) -> None:
-    headers = [(b"content-type", content_type)]
+    headers = [
+        (b"content-type", content_type),
+        (b"content-security-policy", POLICY.encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
@@ -177,12 +182,28 @@ async def h5(gateway: Gateway, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
                 yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/home", "/chat/0123", "/401", "/welcome", "/home?a=b"])
-async def test_pages_of_the_h5_are_its_index(h5: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/", "/home", "/chat/0123", "/401", "/home?a=b", "/index.html", "/assets/x.HTM?a"]
+)
+async def test_pages_of_the_h5_come_from_the_gateway(h5: httpx.AsyncClient, path: str) -> None:
+    """It has the H5 too, and says whose pages may frame it: the clients' origins."""
     answer = await h5.get(path, headers=HTML)
 
-    assert answer.text == "the page"
-    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.json()["raw"].removesuffix("?") == path
+    assert answer.headers.get_list("content-security-policy") == [POLICY]
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    assert "cache-control" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/assets/index-1.js", "/logo.svg"])
+async def test_files_of_the_h5_are_what_they_say_and_in_nobodys_frame(
+    h5: httpx.AsyncClient, path: str
+) -> None:
+    for forwarded, kept_to_tls in (("http", None), ("https", "max-age=31536000")):
+        answer = await h5.get(path, headers={"X-Forwarded-Proto": forwarded})
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"] == "frame-ancestors 'self'"
+        assert answer.headers.get("strict-transport-security") == kept_to_tls
 
 
 async def test_files_of_the_h5(h5: httpx.AsyncClient) -> None:
