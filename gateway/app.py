@@ -1,13 +1,12 @@
 """The composition root: the forward path in front, the pages behind it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs
 
 from cachetools import TTLCache
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api import mount_pages
@@ -16,16 +15,24 @@ from gateway.auth.admission import Admission
 from gateway.auth.identities import Identities
 from gateway.auth.inbound import Peers
 from gateway.clients import AuthClient
+from gateway.edge import Cors, SecurityHeaders
+from gateway.errors import MethodNotAllowed
+from gateway.limits.counters import Counters
+from gateway.limits.lanes import Lane, Lanes
+from gateway.limits.limiter import Limiter
+from gateway.origins import AllowedOrigins
 from gateway.proxy.forwarder import Forwarder, Patience
-from gateway.routing import AUTH, Route, lookup_table
+from gateway.proxy.refusals import refuse
+from gateway.routing import AUTH, Methods, RouteTable, upstream_path
 from gateway.settings import GatewaySettings
 from servicekit.app import Check, RequestIdMiddleware, build_app
 from servicekit.errors import Unavailable
-from servicekit.http import REQUEST_ID_HEADER, ServiceClient, open_session
+from servicekit.http import ServiceClient, open_session
 from servicekit.logs import configure_logs
 
 TITLE = "Chat2LLM API Server"
-_SIGN_IN = ("/sso", "/api/sso")
+_LANDING = ("/sso", "/api/sso")
+_SIGN_INS = (*_LANDING, "/ent-wechat-sso", "/api/ent-wechat-sso")
 
 
 class Gateway:
@@ -33,39 +40,54 @@ class Gateway:
 
     def __init__(self, pages: FastAPI) -> None:
         self._pages = pages
-        self._table = lookup_table()
-        self.forwarder: Forwarder  # set while the lifespan lasts
+        self._table = RouteTable()
+        self.forwarder: Forwarder  # both are set while the lifespan lasts
+        self.origins: AllowedOrigins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._pages(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
-        methods = self._table.get(path)
-        if method == "HEAD" and (methods is None or path in _SIGN_IN):
-            # The pages know no HEAD either; the server leaves the body away.
-            method = "GET"
-            scope = {**scope, "method": method}
-        if methods is None or (path in _SIGN_IN and _lands_here(method, scope["query_string"])):
-            if path.startswith("/api/"):
-                scope["root_path"] = "/api"
-            await self._pages(scope, receive, send)
-        elif method in methods:
-            await self.forwarder.forward(methods[method], scope, receive, send)
+        methods = self._table.find(path)
+        if method == "HEAD" and path in _SIGN_INS:
+            # Previews of a link ask so; what the link carries may be of use only once.
+            await Response(headers={"Cache-Control": "no-store"})(scope, receive, send)
+        elif methods is None or (path in _LANDING and _lands_here(method, scope["query_string"])):
+            await self._show_page(scope, receive, send)
         else:
-            await _not_allowed(methods)(scope, receive, send)
+            await self._forward(methods, scope, receive, send)
+
+    async def _forward(self, methods: Methods, scope: Scope, receive: Receive, send: Send) -> None:
+        route = methods.get(scope["method"])
+        if route is None:
+            surface = next(iter(methods.values())).surface
+            await refuse(MethodNotAllowed(methods), surface, scope, receive, send)
+            return
+        path = upstream_path(route, scope["raw_path"])
+        if path is None:
+            await self._show_page(scope, receive, send)
+            return
+        await self.forwarder.forward(route, path, scope, receive, send)
+
+    async def _show_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            # The pages know no HEAD either; the server leaves the body away.
+            scope = {**scope, "method": "GET"}
+        if scope["path"].startswith("/api/"):
+            scope["root_path"] = "/api"
+        await self._pages(scope, receive, send)
 
 
 def create_app(
     settings: GatewaySettings | None = None, *, patience: Patience | None = None
 ) -> ASGIApp:
     settings = settings or GatewaySettings.load()
-    origins = frozenset(settings.origins)
+    peers = Peers(settings.proxies)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logs("gateway", settings.log_level)
-        peers = Peers(settings.proxies)
         async with open_session() as session:
             services = {
                 name: ServiceClient(session, url, name=name)
@@ -76,38 +98,44 @@ def create_app(
                 key=settings.introspection_key.get_secret_value(),
                 key_file=settings.introspection_key_file,
             )
-            identities = Identities(auth)
-            admission = Admission(identities, origins)
+            origins = gateway.origins = AllowedOrigins(auth, frozenset(settings.origins))
+            counters = Counters(settings.redis_url.get_secret_value())
+            limiter = Limiter(settings.rates, counters)
+            identities = Identities(auth, limiter, _lanes())
+            admission = Admission(identities, origins.configured)
             app.state.ready_checks = [_ready(name, client) for name, client in services.items()]
             app.state.documents = TTLCache(len(services), ttl=10)
             app.state.resources = Resources(
-                auth=auth,
                 identities=identities,
+                origins=origins,
                 peers=peers,
                 services=services,
                 home="/home" if settings.h5_dist or settings.h5_address else "/welcome",
             )
             gateway.forwarder = Forwarder(
-                session.request, settings.upstreams, admission, peers, patience or Patience()
+                session.request,
+                settings.upstreams,
+                admission,
+                limiter,
+                peers,
+                patience or Patience(),
             )
             yield
             await identities.close()
+            await origins.close()
+            await counters.close()
 
     pages = build_app(title=TITLE, lifespan=lifespan)
     mount_pages(pages, settings.h5_dist)
     gateway = Gateway(pages)
-    return RequestIdMiddleware(_with_cors(gateway, origins) if origins else gateway)
+    return SecurityHeaders(RequestIdMiddleware(Cors(gateway, lambda: gateway.origins)), peers)
 
 
-def _with_cors(app: ASGIApp, origins: frozenset[str]) -> ASGIApp:
-    """Outside everything, so that refusals carry the headers too and pages can read them."""
-    return CORSMiddleware(
-        app,
-        allow_origins=origins,
-        allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-        allow_headers=("Api-Token", "Authorization", "Content-Type", REQUEST_ID_HEADER),
-        allow_credentials=True,
-        expose_headers=(REQUEST_ID_HEADER, "Retry-After", "Content-Disposition"),
+def _lanes() -> Lanes:
+    """auth_service answers some 100 questions/s: more than a moment's worth is not let wait."""
+    return Lanes(
+        known=Lane(places=32, waiting=1000),
+        strangers=Lane(places=8, waiting=64),
     )
 
 
@@ -116,10 +144,6 @@ def _lands_here(method: str, query: bytes) -> bool:
     if method == "POST":
         return True
     return method == "GET" and bool(parse_qs(query.decode("latin-1")).get("token"))
-
-
-def _not_allowed(methods: Mapping[str, Route]) -> JSONResponse:
-    return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(methods)})
 
 
 def _ready(name: str, client: ServiceClient) -> Check:

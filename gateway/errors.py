@@ -5,14 +5,18 @@ ServiceError
 ├── Unauthorized             401
 │   ├── CredentialMissing         JSON
 │   └── CredentialRefused         the old wire's bare text; JSON when a cookie was refused
+├── MethodNotAllowed         405
 ├── BodyTooLarge             413
+├── TooManyRequests          429
+│   └── RateLimited               with the rate in its headers
 ├── HeadTooLarge             431
 └── UpstreamTooSlow          504
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
-from servicekit.errors import ServiceError, Unauthorized
+from servicekit.errors import ServiceError, TooManyRequests, Unauthorized
 
 _REFUSALS = {
     "invalid": "Authentication required: Api-Token无效!",
@@ -40,6 +44,19 @@ class CredentialRefused(Unauthorized):
         self.by_cookie = by_cookie
 
 
+class MethodNotAllowed(ServiceError):
+    status: ClassVar[int] = 405
+    code: ClassVar[str] = "method_not_allowed"
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__("Method Not Allowed")
+        self.allowed = tuple(allowed)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self.allowed)}
+
+
 class BodyTooLarge(ServiceError):
     status: ClassVar[int] = 413
     code: ClassVar[str] = "body_too_large"
@@ -51,6 +68,25 @@ class BodyTooLarge(ServiceError):
     def headers(self) -> dict[str, str]:
         """Without hanging up, the server would go on reading what nobody wants."""
         return {"Connection": "close"}
+
+
+class RateLimited(TooManyRequests):
+    """A rate is used up for now; `reset` seconds from now it begins anew."""
+
+    def __init__(self, amount: int, reset: int) -> None:
+        super().__init__(
+            f"Too many requests; try again in {reset} s. 请求过于频繁，请 {reset} 秒后再试。",
+            retry_after=reset,
+        )
+        self.amount = amount
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return super().headers | {
+            "RateLimit-Limit": str(self.amount),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(self.retry_after),
+        }
 
 
 class HeadTooLarge(ServiceError):

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
+from gateway.rates import LimitClass, Rates, parse_rates
 from servicekit.settings import ServiceSettings
 
 
@@ -62,6 +63,26 @@ class GatewaySettings(ServiceSettings):
         description="Key for asking auth_service; empty: the file that auth_service made. "
         "网关访问认证服务的密钥,留空则读取认证服务生成的文件。",
     )
+    limit_chat: str = Field(
+        "user 60/minute; key 1200/minute; client 12000/minute; address 6000/minute",
+        description="Questions to a model, by user, API key, client and address; off: no limit. "
+        "The defaults let a thousand people behind one address work. "
+        "对话频率上限，分别按用户、API 密钥、客户端和地址计，off 为不限。",
+    )
+    limit_search: str = Field(
+        "user 240/minute; key 6000/minute; client 24000/minute; address 12000/minute",
+        description="Searches without a model, likewise. 检索频率上限，写法同上。",
+    )
+    limit_upload: str = Field(
+        "user 300/minute; key 3000/minute; client 6000/minute; address 6000/minute",
+        description="Uploads and rebuilds, likewise. 上传与重建频率上限，写法同上。",
+    )
+    limit_login: str = Field(
+        "address 6000/minute",
+        description="Sign-ins, and credentials that were not good lately, by address. A person who "
+        "opens the page counts three times. 登录及首次出现的凭证的频率上限，按地址计。",
+    )
+    redis_url: SecretStr = SecretStr("")
     auth_port: int = 7862
     chat_port: int = 7863
     kb_port: int = 7864
@@ -87,6 +108,12 @@ class GatewaySettings(ServiceSettings):
             ip_network(part, strict=False)
         return value
 
+    @field_validator("limit_chat", "limit_search", "limit_upload", "limit_login")
+    @classmethod
+    def _check_rates(cls, value: str) -> str:
+        parse_rates(value)
+        return value
+
     @field_validator("h5_dist")
     @classmethod
     def _check_dist(cls, value: Path | None) -> Path | None:
@@ -101,6 +128,15 @@ class GatewaySettings(ServiceSettings):
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(part, strict=False) for part in _split(self.trusted_proxies))
+
+    @property
+    def rates(self) -> dict[LimitClass, Rates]:
+        return {
+            "chat": parse_rates(self.limit_chat),
+            "search": parse_rates(self.limit_search),
+            "upload": parse_rates(self.limit_upload),
+            "login": parse_rates(self.limit_login),
+        }
 
     @property
     def upstreams(self) -> dict[str, str]:

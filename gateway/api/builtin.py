@@ -7,7 +7,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.api.page import page
 from gateway.api.resources import InboundDep, ResourcesDep
-from gateway.errors import CredentialRefused
 from servicekit.errors import ServiceError
 
 router = APIRouter(include_in_schema=False)
@@ -17,16 +16,16 @@ without_h5 = APIRouter(include_in_schema=False)
 @router.get("/welcome", summary="Who you are, and a first question 欢迎页")
 async def welcome(inbound: InboundDep, resources: ResourcesDep) -> HTMLResponse:
     """Names who the cookie speaks for, so that a second tab knows too."""
-    name = ""
-    if inbound.cookie:
-        try:
+    try:
+        if inbound.cookie:
             principal = await resources.identities.identify(
                 inbound.cookie, presented_as="cookie", address=inbound.address
             )
             name = principal.caller.username
-        except (CredentialRefused, ServiceError):
-            name = ""
-    return page("welcome.html", username=name)
+            return page("welcome.html", username=name, embedded_by=principal.origins)
+    except ServiceError:
+        pass  # whatever it is: nobody is known
+    return page("welcome.html", username="", embedded_by=await resources.origins.known())
 
 
 @without_h5.get("/", summary="To the documentation 文档首页")
@@ -35,5 +34,6 @@ async def index() -> Response:
 
 
 @without_h5.get("/401", summary="Why a sign-in failed 登录失败原因")
-async def refused(message: Annotated[str, Query()] = "") -> HTMLResponse:
-    return page("message.html", status=200, message=message)
+async def refused(resources: ResourcesDep, message: Annotated[str, Query()] = "") -> HTMLResponse:
+    origins = await resources.origins.known()
+    return page("message.html", message=message, embedded_by=origins, told=origins)

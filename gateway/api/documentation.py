@@ -54,7 +54,13 @@ def _documentation_page(template: str, service: str) -> HTMLResponse:
     source = f"openapi/{chosen}.json" if chosen else "openapi.json"
     version = documentation_version()
     return page(
-        template, policy=_POLICY, services=ALL, chosen=chosen, source=source, version=version
+        template,
+        policy=_POLICY,
+        embedded_by=None,
+        services=ALL,
+        chosen=chosen,
+        source=source,
+        version=version,
     )
 
 

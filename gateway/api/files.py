@@ -11,6 +11,9 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from gateway.api.page import frame_ancestors
+from gateway.api.resources import Resources
+
 # What bundlers write: index-fa9b6a65.js, index-DiwrgT_a.css, app.3f2a9c1b77aa.js
 _HASHED = re.compile(
     r"[.-](?:[0-9a-f]{8,20}|(?=[\w-]*[0-9A-Z])[\w-]{8})\.(?:\w+)(?:\.map)?$", re.ASCII
@@ -44,7 +47,6 @@ class CachedFiles(StaticFiles):
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers["Cache-Control"] = self.cache_control(Path(full_path).name)
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     def cache_control(self, name: str) -> str:
@@ -63,6 +65,13 @@ class H5Files(CachedFiles):
     async def serve(self, request: Request) -> Response:
         if request.scope["root_path"]:  # under /api nothing is the H5's
             raise HTTPException(404)
+        response = await self._find(request)
+        resources: Resources = request.app.state.resources
+        embedded_by = await resources.origins.known()
+        response.headers["Content-Security-Policy"] = frame_ancestors(embedded_by)
+        return response
+
+    async def _find(self, request: Request) -> Response:
         path = self.get_path(request.scope)
         if path == ".":
             return await self.get_response("index.html", request.scope)

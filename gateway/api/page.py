@@ -1,5 +1,6 @@
 """HTML pages: our templates with the headers that keep them to themselves."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -20,17 +21,27 @@ def page(
     status: int = 200,
     policy: str = _POLICY,
     referrer: str = "same-origin",
+    embedded_by: Collection[str] | None = (),
+    headers: dict[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
-    """A rendered template. Values are escaped; there is never a script or a style in it."""
+    """A rendered template. Values are escaped; there is never a script or a style in it.
+
+    Pages of `embedded_by` may show it in a frame, besides our own; None: nobody may.
+    """
     text = _templates().get_template(template).render(request_id=request_id.get(), **values)
-    headers = {
+    sent = {
         "Cache-Control": "no-store",
-        "Content-Security-Policy": policy,
+        "Content-Security-Policy": f"{policy}; {frame_ancestors(embedded_by)}",
         "Referrer-Policy": referrer,
-        "X-Content-Type-Options": "nosniff",
     }
-    return HTMLResponse(text, status, headers)
+    return HTMLResponse(text, status, sent | (headers or {}))
+
+
+def frame_ancestors(embedded_by: Collection[str] | None) -> str:
+    if embedded_by is None:
+        return "frame-ancestors 'none'"
+    return " ".join(("frame-ancestors 'self'", *sorted(embedded_by)))
 
 
 @cache

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from gateway.auth.identities import Identities
 from gateway.auth.inbound import Inbound, Peers
-from gateway.clients import AuthClient
+from gateway.origins import AllowedOrigins
 from servicekit.http import ServiceClient
 
 
@@ -16,8 +16,8 @@ from servicekit.http import ServiceClient
 class Resources:
     """`home` is where a sign-in ends: the H5, or our own small page."""
 
-    auth: AuthClient
     identities: Identities
+    origins: AllowedOrigins
     peers: Peers
     services: Mapping[str, ServiceClient]
     home: str

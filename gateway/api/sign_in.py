@@ -1,5 +1,6 @@
 """The end of every sign-in: the token leaves the address bar and becomes a browser session."""
 
+import time
 from typing import Annotated
 from urllib.parse import parse_qs, quote
 
@@ -10,12 +11,13 @@ from gateway.api.page import page
 from gateway.api.resources import InboundDep, Resources, ResourcesDep
 from gateway.auth.inbound import Inbound
 from gateway.auth.session_cookie import require_own_page, set_cookie
-from gateway.clients import Presentation, Principal, Rejection
+from gateway.clients import Principal
 from gateway.errors import CredentialRefused
 from servicekit.errors import Invalid, ServiceError
 
 router = APIRouter(tags=["sign-in"])
 _LARGEST_FORM = 16 * 1024
+_PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 @router.get("/sso", summary="Exchange a token for a session 用令牌登录", response_model=None)
@@ -23,38 +25,35 @@ async def arrive(
     token: Annotated[str, Query()], inbound: InboundDep, resources: ResourcesDep
 ) -> Response:
     try:
-        principal = await _exchange(token, "url", inbound, resources)
+        principal = await resources.identities.exchange(
+            token, presented_as="url", address=inbound.address
+        )
         other = await _someone_else(principal, inbound, resources)
     except ServiceError as error:
-        return _refused(error, 307)
+        return await _refused(error, 307, resources)
     if other is not None:
-        return page("switch.html", principal=principal, other=other, home=resources.home)
+        return page(
+            "switch.html",
+            referrer="no-referrer",
+            embedded_by=principal.origins,
+            principal=principal,
+            other=other,
+            home=resources.home,
+        )
     return _landing(principal, inbound, resources)
 
 
 @router.post("/sso", summary="Switch to another user's session 切换用户", include_in_schema=False)
 async def switch(request: Request, inbound: InboundDep, resources: ResourcesDep) -> Response:
     try:
-        require_own_page("POST", inbound, frozenset())
+        require_own_page("POST", inbound)
         token = await _token_of_form(request)
-        principal = await _exchange(token, "header", inbound, resources)
+        principal = await resources.identities.exchange(
+            token, presented_as="header", address=inbound.address
+        )
     except ServiceError as error:
-        return _refused(error, 303)
+        return await _refused(error, 303, resources)
     return _landing(principal, inbound, resources)
-
-
-async def _exchange(
-    token: str, presented_as: Presentation, inbound: Inbound, resources: Resources
-) -> Principal:
-    """Never from memory: some tokens may be used once. Raises CredentialRefused, Unavailable."""
-    answer = await resources.auth.introspect(
-        token, presented_as=presented_as, address=inbound.address, want_session=True
-    )
-    if isinstance(answer, Rejection):
-        raise CredentialRefused(answer.reason)
-    if answer.session_token is None:  # an API key is for programs
-        raise CredentialRefused("invalid")
-    return answer
 
 
 async def _someone_else(
@@ -73,21 +72,28 @@ async def _someone_else(
 
 
 def _landing(principal: Principal, inbound: Inbound, resources: Resources) -> Response:
-    response = page(
+    return page(
         "landing.html",
         referrer="no-referrer",
+        embedded_by=principal.origins,
+        headers={"Set-Cookie": set_cookie(principal, inbound.scheme)},
         token=principal.session_token,
+        seconds=max(0, int(principal.session_expires_at - time.time())),
+        told=principal.origins,
         home=resources.home,
     )
-    response.headers["Set-Cookie"] = set_cookie(principal, inbound.scheme)
-    return response
 
 
-def _refused(error: ServiceError, status: int) -> Response:
-    if error.status >= 500:
-        return page("message.html", status=error.status, message=str(error))
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-    return RedirectResponse(f"/401?message={quote(str(error))}", status, headers)
+async def _refused(error: ServiceError, status: int, resources: Resources) -> Response:
+    if error.status >= 500 or error.status == 429:
+        return page(
+            "message.html",
+            status=error.status,
+            headers=error.headers,
+            embedded_by=await resources.origins.known(),
+            message=str(error),
+        )
+    return RedirectResponse(f"/401?message={quote(str(error))}", status, _PRIVATE)
 
 
 async def _token_of_form(request: Request) -> str:

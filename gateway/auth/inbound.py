@@ -10,6 +10,8 @@ from gateway.clients import Presentation
 from gateway.errors import CredentialRefused, HeadTooLarge, TwoCredentials
 
 COOKIE_NAME = "chat2llm_session"
+ADMIN_COOKIE_NAME = "chat2llm_admin"
+SSO_COOKIE_NAME = "chat2llm_sso"  # auth_service's own, while a sign-in is on its way
 _LONGEST_HEAD = 64 * 1024
 
 # Read here, and either consumed or written anew: none of them is passed on as it came.
@@ -24,6 +26,7 @@ _READ = frozenset(
         b"origin",
         b"sec-fetch-site",
         b"transfer-encoding",
+        b"x-csrf-token",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-proto",
@@ -65,6 +68,14 @@ class Peers:
                 break
             client = hop.strip()
         return client
+
+    def scheme_of(self, scope: Scope) -> str:
+        """How the browser came, read from the whole head."""
+        peer = scope.get("client")
+        if peer and self.trusts(peer[0]):
+            said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+            return _scheme_said(b"".join(said[-1:]).decode("latin-1")) or str(scope["scheme"])
+        return str(scope["scheme"])
 
     def _trusts(self, address: str) -> bool:
         if not _is_address(address):
@@ -114,13 +125,24 @@ class Inbound:
         return self._read.get(b"sec-fetch-site")
 
     @property
+    def csrf_token(self) -> str:
+        return self._read.get(b"x-csrf-token", "")
+
+    @property
     def cookie(self) -> str | None:
-        """The session cookie; None also when several differ, for then one of them was planted."""
+        return self.cookie_named(COOKIE_NAME)
+
+    @property
+    def admin_cookie(self) -> str | None:
+        return self.cookie_named(ADMIN_COOKIE_NAME)
+
+    def cookie_named(self, wanted: str) -> str | None:
+        """Its value; None also when several differ, for then one of them was planted."""
         jar = self._read.get(b"cookie")
-        if not jar or COOKIE_NAME not in jar:
+        if not jar or wanted not in jar:
             return None
         pairs = (part.strip().partition("=") for part in jar.replace("\n", ";").split(";"))
-        values = {value.strip('"') for name, _, value in pairs if name == COOKIE_NAME}
+        values = {value.strip('"') for name, _, value in pairs if name == wanted}
         return values.pop() or None if len(values) == 1 else None
 
     def credential(self) -> tuple[str, Presentation] | None:
@@ -157,9 +179,14 @@ class Inbound:
         self.address, self.scheme, self.host = peer, scope["scheme"], self._read.get(b"host", "")
         if peers.trusts(peer):
             self.address = peers.client_of(peer, self._read.get(b"x-forwarded-for", ""))
-            said = self._read.get(b"x-forwarded-proto", "").rpartition(",")[2].strip()
-            self.scheme = said if said in ("http", "https") else self.scheme
+            said = self._read.get(b"x-forwarded-proto", "")
+            self.scheme = _scheme_said(said) or self.scheme
             self.host = self._read.get(b"x-forwarded-host") or self.host
+
+
+def _scheme_said(header: str) -> str | None:
+    said = header.rpartition(",")[2].strip()
+    return said if said in ("http", "https") else None
 
 
 def _trust_nobody(_: str) -> bool:

@@ -8,7 +8,12 @@ import aiohttp
 from starlette.types import Receive, Send
 
 from gateway.auth.admission import Admitted
-from gateway.auth.inbound import COOKIE_NAME, Inbound
+from gateway.auth.inbound import (
+    ADMIN_COOKIE_NAME,
+    COOKIE_NAME,
+    SSO_COOKIE_NAME,
+    Inbound,
+)
 from gateway.errors import BodyTooLarge
 from gateway.routing import Route
 from servicekit.http import REQUEST_ID_HEADER
@@ -80,8 +85,10 @@ class Exchange:
         )
         if self.admitted is not None:
             headers.append((CALLER_HEADER, self.admitted.principal.header))
-        elif inbound.cookie:  # a sign-in goes on with the user that this browser already has
-            headers.append(("Cookie", f"{COOKIE_NAME}={inbound.cookie}"))
+            if self.route.session:
+                headers.append(_credential(self.admitted))
+        elif cookies := _sign_in_cookies(inbound):
+            headers.append(("Cookie", cookies))
         if streamed and inbound.content_length is not None:
             headers.append(("Content-Length", inbound.content_length))
         return headers
@@ -154,6 +161,23 @@ class Exchange:
     async def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def _credential(admitted: Admitted) -> tuple[str, str]:
+    """As it came, for the routes that are about the session itself."""
+    if admitted.presented_as == "cookie":
+        return "Cookie", f"{COOKIE_NAME}={admitted.credential}"
+    if admitted.presented_as == "admin_cookie":
+        return "Cookie", f"{ADMIN_COOKIE_NAME}={admitted.credential}"
+    if admitted.presented_as == "bearer":
+        return "Authorization", f"Bearer {admitted.credential}"
+    return "Api-Token", admitted.credential
+
+
+def _sign_in_cookies(inbound: Inbound) -> str:
+    """A sign-in goes on with the user that this browser has, and with what it began here."""
+    found = ((name, inbound.cookie_named(name)) for name in (COOKIE_NAME, SSO_COOKIE_NAME))
+    return "; ".join(f"{name}={value}" for name, value in found if value)
 
 
 def _headers_down(

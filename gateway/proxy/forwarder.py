@@ -13,8 +13,11 @@ from yarl import URL
 from gateway.auth.admission import Admission, Admitted
 from gateway.auth.inbound import Inbound, Peers
 from gateway.errors import BodyTooLarge, CredentialRefused, UpstreamTooSlow
+from gateway.limits.lanes import Lane
+from gateway.limits.limiter import Limiter
 from gateway.proxy.exchange import ClientLeft, Exchange
-from gateway.proxy.refusals import render
+from gateway.proxy.refusals import refuse
+from gateway.proxy.streams import OpenStreams
 from gateway.routing import Route
 from servicekit.errors import ServiceError, Unavailable
 
@@ -31,10 +34,13 @@ class IdentityGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds: how long a service may be silent, how often a stream's identity is asked again."""
+    """Seconds: how long a service may be silent, how often a stream's identity is asked again;
+    and how many streams may be open at once.
+    """
 
     silence: float = 60
     identity: float = 15
+    streams: int = 4000
 
 
 class Forwarder:
@@ -45,28 +51,46 @@ class Forwarder:
         request: Callable[..., Awaitable[aiohttp.ClientResponse]],
         upstreams: dict[str, str],
         admission: Admission,
+        limiter: Limiter,
         peers: Peers,
         patience: Patience,
     ) -> None:
         self._request, self._upstreams = request, upstreams
-        self._admission, self._peers = admission, peers
+        self._admission, self._limiter, self._peers = admission, limiter, peers
         self._patience = patience
         self._timeout = aiohttp.ClientTimeout(total=None, connect=5, sock_read=patience.silence)
+        self._sign_ins = Lane(places=64, waiting=256)
+        self._streams = OpenStreams(patience.streams)
         self._urls: dict[str, URL] = {}
 
-    async def forward(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+    async def forward(
+        self, route: Route, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Ask the route's service for `path` of it."""
         try:
             inbound = Inbound(scope, self._peers)
             admitted = None if route.public else await self._admission.admit(route, inbound)
+            if route.limit is not None:
+                principal = admitted.principal if admitted else None
+                await self._limiter.check(route.limit, principal, inbound.address)
+            exchange = Exchange(route, inbound, admitted, receive, send)
+            url = self._url(route, path, scope["query_string"])
+            if route.stream:
+                with self._streams.another():
+                    refusal = await self._carry(exchange, url)
+            elif route.public:
+                async with self._sign_ins.place():
+                    refusal = await self._carry(exchange, url)
+            else:
+                refusal = await self._carry(exchange, url)
+            if refusal is not None and not exchange.started:
+                raise refusal
+            if route.session and admitted is not None:
+                self._admission.forget(admitted)
         except ServiceError as error:
-            await render(error, chat=route.chat)(scope, receive, send)
-            return
-        exchange = Exchange(route, inbound, admitted, receive, send)
-        refusal = await self._carry(exchange, scope["query_string"])
-        if refusal is not None and not exchange.started:
-            await render(refusal, chat=route.chat)(scope, receive, send)
+            await refuse(error, route.surface, scope, receive, send, chat=route.chat)
 
-    async def _carry(self, exchange: Exchange, query: bytes) -> ServiceError | None:
+    async def _carry(self, exchange: Exchange, url: URL) -> ServiceError | None:
         """Run the exchange until its end, or until somebody has left."""
         refusal: ServiceError | None = None
         watches: list[asyncio.Task[None]] = []
@@ -77,7 +101,7 @@ class Forwarder:
                     _MOMENT, self._watch, tasks, exchange, watches
                 )
                 try:
-                    refusal = await self._run(exchange, query)
+                    refusal = await self._run(exchange, url)
                 finally:
                     timer.cancel()
                     for watch in watches:
@@ -89,14 +113,14 @@ class Forwarder:
             refusal = CredentialRefused("invalid")
         return refusal
 
-    async def _run(self, exchange: Exchange, query: bytes) -> ServiceError | None:
+    async def _run(self, exchange: Exchange, url: URL) -> ServiceError | None:
         """Ask and relay; an error that the client can still be told comes back."""
         route = exchange.route
         try:
             data = await exchange.request_body()
             response = await self._request(
                 "GET" if route.method == "HEAD" else route.method,  # services know no HEAD
-                self._url(route, query),
+                url,
                 headers=exchange.request_headers(streamed=isinstance(data, AsyncIterator)),
                 data=data,
                 allow_redirects=False,
@@ -136,16 +160,16 @@ class Forwarder:
         while True:
             await asyncio.sleep(self._patience.identity)
             if not await self._admission.still_admitted(
-                admitted, address, max_age=self._patience.identity
+                admitted, address, max_age=self._patience.identity / 2
             ):
                 raise IdentityGone
 
-    def _url(self, route: Route, query: bytes) -> URL:
-        url = self._urls.get(route.path)
+    def _url(self, route: Route, path: str, query: bytes) -> URL:
+        url = self._urls.get(path)
         if url is None:
-            url = self._urls[route.path] = URL(
-                self._upstreams[route.upstream] + route.path, encoded=True
-            )
+            url = URL(self._upstreams[route.upstream] + path, encoded=True)
+            if path == route.path:  # there are only so many of these
+                self._urls[path] = url
         if not query:
             return url
         text = query.decode() if query.isascii() else quote(query, safe="%&=+,;:@/?!$'()*[]~")

@@ -1,20 +1,42 @@
-"""How a refusal looks on the wire."""
+"""How a refusal looks on each surface."""
 
 from typing import Any
 
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import CredentialRefused
-from servicekit.errors import SafeJSONResponse, ServiceError
+from gateway.routing import Surface
+from servicekit.errors import SafeJSONResponse, ServiceError, render_problem
 
 
-def render(error: ServiceError, *, chat: bool = False) -> Response:
-    """The answer; on chat routes with the keys that the H5 shows to its user."""
+async def refuse(
+    error: ServiceError,
+    surface: Surface,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    chat: bool = False,
+) -> None:
+    """Answer with the error; with `chat` in the keys that the H5 shows, too."""
+    response = _on_the_wire(error, chat=chat)
+    if surface == "management":
+        response = await render_problem(Request(scope), error)
+    elif surface == "page":  # a person reads it
+        response = PlainTextResponse(str(error), error.status, error.headers)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    await response(scope, receive, send)
+
+
+def _on_the_wire(error: ServiceError, *, chat: bool) -> Response:
+    """The contract's texts."""
     text = str(error)
     if isinstance(error, CredentialRefused) and not error.by_cookie:
-        return Response(text, 401, {"WWW-Authenticate": "Bearer"})
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else error.headers
+        return Response(text, 401)
     body: dict[str, Any] = {"detail": text}
     if chat:
         body |= {"text": text, "answer": text}
-    return SafeJSONResponse(body, error.status, headers)
+    return SafeJSONResponse(body, error.status, error.headers)

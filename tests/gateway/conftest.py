@@ -1,6 +1,7 @@
 """The gateway over real sockets, in front of small stand-in services."""
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from gateway.app import create_app
 from gateway.proxy.forwarder import Patience
+from gateway.routing import Route
 from gateway.settings import GatewaySettings
 from tests.serving import served
 
@@ -61,12 +63,15 @@ class Auth(StandIn):
 
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
     questions: list[dict[str, Any]] = field(default_factory=list)
+    origins: list[str] = field(default_factory=list)
+    origin_questions: int = 0
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     pause: asyncio.Event | None = None
     status: int = 200
 
     def __post_init__(self) -> None:
         self.answers["/internal/introspect"] = self._introspect
+        self.answers["/internal/origins"] = self._origins
 
     def knows(
         self,
@@ -77,7 +82,9 @@ class Auth(StandIn):
         scopes: tuple[str, ...] = ("chat", "kb:read"),
         client: str = "2",
         lasts: float = 3600,
+        **more: Any,
     ) -> None:
+        """`more` are fields of the answer that newer versions of auth_service have."""
         now = time.time()
         self.people[credential] = {
             "active": True,
@@ -92,12 +99,25 @@ class Auth(StandIn):
             "expires_at": now + lasts,
             "session_token": session,
             "session_expires_at": now + 8 * 3600 if session else None,
-        }
+        } | more
         if session and session not in self.people:
-            self.knows(session, user, session=session, scopes=scopes, client=client)
+            self.knows(session, user, session=session, scopes=scopes, client=client, **more)
 
     def expires(self, credential: str) -> None:
         self.people[credential] = {"active": False, "reason": "expired"}
+
+    def limits(self, credential: str, retry_after: int) -> None:
+        self.people[credential] = {
+            "active": False,
+            "reason": "limited",
+            "retry_after": retry_after,
+        }
+
+    async def _origins(self, request: web.Request) -> web.StreamResponse:
+        self.origin_questions += 1
+        if self.status != 200 or request.headers["Authorization"] != f"Bearer {KEY}":
+            return web.json_response({"detail": "no"}, status=401)
+        return web.json_response({"origins": self.origins})
 
     async def _introspect(self, request: web.Request) -> web.StreamResponse:
         question = await request.json()
@@ -110,9 +130,14 @@ class Auth(StandIn):
                 {"detail": "no"}, status=self.status if self.status != 200 else 401
             )
         answer = self.people.get(question["credential"], {"active": False, "reason": "invalid"})
-        if not question["want_session"]:
+        if not question["want_session"] and answer["active"]:
             answer = answer | {"session_token": None, "session_expires_at": None}
         return web.json_response(answer)
+
+
+def an_address_of(route: Route) -> str:
+    """A path that the route answers: any value for each of its parameters."""
+    return re.sub(r"\{(\w+)(?::path)?\}", r"a-\1", route.path)
 
 
 @asynccontextmanager

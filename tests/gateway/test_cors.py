@@ -16,7 +16,8 @@ async def test_nobody_by_default(suite: Suite) -> None:
     answer = await suite.client.get("/api/session/list", headers=GOOD | {"Origin": APP})
     assert not [name for name in answer.headers if name.startswith("access-control")]
     answer = await suite.client.options("/api/session/list", headers=PREFLIGHT | {"Origin": APP})
-    assert answer.status_code == 405
+    assert answer.status_code == 400
+    assert "access-control-allow-origin" not in answer.headers
     assert len(suite.session.requests) == 1
 
 
@@ -64,6 +65,20 @@ async def test_503_carries_the_headers_too(start: Start, free_port: int) -> None
     suite = await start(cors_origins=APP, session_url=f"http://127.0.0.1:{free_port}")
     answer = await suite.client.get("/api/session/list", headers=GOOD | {"Origin": APP})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (503, APP)
+
+
+async def test_a_clients_own_origins_are_allowed_too(suite: Suite) -> None:
+    suite.auth.origins = ["https://shop.example", "https://bad.example; script-src *", "*"]
+    for origin, status in (("https://shop.example", 200), (APP, 400), ("*", 400)):
+        answer = await suite.client.options(
+            "/api/chat/chat", headers=PREFLIGHT | {"Origin": origin}
+        )
+        assert answer.status_code == status, origin
+    shop = {"Origin": "https://shop.example"}
+    for headers in (GOOD | shop, {"Api-Token": "bad"} | shop):
+        answer = await suite.client.get("/api/session/list", headers=headers)
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+    assert suite.auth.origin_questions == 1
 
 
 async def test_others_get_none_and_caches_are_told(start: Start) -> None:

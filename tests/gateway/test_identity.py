@@ -8,6 +8,10 @@ import pytest
 from gateway.auth.identities import Identities
 from gateway.clients import AuthClient, Principal, Rejection
 from gateway.errors import CredentialRefused
+from gateway.limits.counters import Counters
+from gateway.limits.lanes import Lane, Lanes
+from gateway.limits.limiter import Limiter
+from gateway.rates import LimitClass, Rates
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.identity import Caller
 from tests.gateway.conftest import Start, Suite
@@ -194,6 +198,14 @@ class Clock:
         return self.now
 
 
+def remembering(port: Answers, clock: Clock | None = None, **bounds: int) -> Identities:
+    """Identities without limits."""
+    lanes = Lanes(known=Lane(100, 100), strangers=Lane(100, 100))
+    rates: dict[LimitClass, Rates] = {"login": {}}
+    limiter = Limiter(rates, Counters(""))
+    return Identities(port, limiter, lanes, clock=clock or Clock(), **bounds)
+
+
 async def identify(identities: Identities, credential: str = "t", max_age: float = 30) -> Principal:
     return await identities.identify(
         credential, presented_as="header", address="1.2.3.4", max_age=max_age
@@ -203,7 +215,7 @@ async def identify(identities: Identities, credential: str = "t", max_age: float
 async def test_whoever_asked_first_may_leave_and_the_others_get_their_answer() -> None:
     port = Answers(principal(Clock()()))
     port.may_answer.clear()
-    identities = Identities(port, clock=Clock())
+    identities = remembering(port)
     waiting = [asyncio.create_task(identify(identities)) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
@@ -216,7 +228,7 @@ async def test_whoever_asked_first_may_leave_and_the_others_get_their_answer() -
 async def test_everybody_may_leave_and_the_answer_is_kept() -> None:
     port = Answers(principal(Clock()()))
     port.may_answer.clear()
-    identities = Identities(port, clock=Clock())
+    identities = remembering(port)
     waiting = asyncio.create_task(identify(identities))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -229,7 +241,7 @@ async def test_everybody_may_leave_and_the_answer_is_kept() -> None:
 async def test_closing_ends_the_open_questions() -> None:
     port = Answers(principal(Clock()()))
     port.may_answer.clear()
-    identities = Identities(port, clock=Clock())
+    identities = remembering(port)
     waiting = asyncio.create_task(identify(identities))
     await asyncio.sleep(0)
     await identities.close()
@@ -241,7 +253,7 @@ async def test_the_time_that_an_answer_takes_counts() -> None:
     clock = Clock()
     port = Answers(principal(clock.now))
     port.may_answer.clear()
-    identities = Identities(port, clock=clock)
+    identities = remembering(port, clock)
     waiting = asyncio.create_task(identify(identities))
     while not port.asked:  # noqa: ASYNC110 - a turn of the loop or two
         await asyncio.sleep(0)
@@ -256,7 +268,7 @@ async def test_the_time_that_an_answer_takes_counts() -> None:
 async def test_a_principal_is_kept_for_thirty_seconds() -> None:
     clock = Clock()
     port = Answers(principal(clock.now))
-    identities = Identities(port, clock=clock)
+    identities = remembering(port, clock)
     for wait, asked in ((0, 1), (29.9, 1), (0.2, 2)):
         clock.now += wait
         await identify(identities)
@@ -269,7 +281,7 @@ async def test_a_principal_is_kept_for_thirty_seconds() -> None:
 async def test_a_principal_is_never_kept_past_its_end() -> None:
     clock = Clock()
     port = Answers(principal(clock.now, lasts=5))
-    identities = Identities(port, clock=clock)
+    identities = remembering(port, clock)
     await identify(identities)
     clock.now += 5
     assert identities.remembered("t", "header") is None
@@ -281,7 +293,7 @@ async def test_a_principal_is_never_kept_past_its_end() -> None:
 async def test_a_refusal_is_kept_for_ten_seconds() -> None:
     clock = Clock()
     port = Answers(Rejection("invalid"))
-    identities = Identities(port, clock=clock)
+    identities = remembering(port, clock)
     for wait, asked in ((0, 1), (9.9, 1), (0.2, 2)):
         clock.now += wait
         with pytest.raises(CredentialRefused):
@@ -294,7 +306,7 @@ async def test_a_refusal_is_kept_for_ten_seconds() -> None:
 
 async def test_no_answer_is_not_kept() -> None:
     port = Answers(Unavailable("away"))
-    identities = Identities(port)
+    identities = remembering(port)
     for asked in (1, 2):
         with pytest.raises(Unavailable):
             await identify(identities)
@@ -304,7 +316,7 @@ async def test_no_answer_is_not_kept() -> None:
 async def test_guesses_push_no_people_out_and_memory_is_bounded() -> None:
     clock = Clock()
     port = Answers(principal(clock.now))
-    identities = Identities(port, principals=3, rejections=5, clock=clock)
+    identities = remembering(port, clock, principals=3, rejections=5)
     await identify(identities, "mine")
     port.answer = Rejection("invalid")
     for number in range(100):

@@ -1,0 +1,1 @@
+"""How much: rates per subject, and how many strangers may be asked about at once."""
