@@ -2,8 +2,10 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from fastapi import FastAPI
@@ -11,12 +13,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from auth_service import api
 from auth_service.accounts import Accounts, put_operator_key
+from auth_service.administration import administration
+from auth_service.admins import LOCK, Admins, Strangers
 from auth_service.attempts import FailedAttempts, RedisLimiter
 from auth_service.audit import AuditLog
-from auth_service.bootstrap import ensure_secrets
-from auth_service.errors import CredentialRefused
+from auth_service.bootstrap import Secrets, ensure_secrets
+from auth_service.hosts import HostApps
 from auth_service.keys import MasterKey
-from auth_service.registration import Registration
+from auth_service.passwords import Passwords
 from auth_service.sessions import Sessions
 from auth_service.settings import AuthSettings
 from auth_service.sso import (
@@ -25,15 +29,18 @@ from auth_service.sso import (
     DemoLogin,
     LoginStates,
     SingleSignOn,
-    Watch,
     Ways,
     WeCom,
     WeComApp,
 )
+from auth_service.store.admins import AdminStore
 from auth_service.store.audit import AuditStore
 from auth_service.store.credentials import Store
+from auth_service.store.expiry import Expiry
+from auth_service.store.replays import Replays
 from auth_service.store.sso_states import SsoStates
 from auth_service.tokens import TokenOpener
+from auth_service.watch import Watch
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.errors import Unavailable
@@ -53,28 +60,24 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
         async with (
             migrated_database(chosen) as database,
             aclosing(_wecom(chosen, clock)) as wecom,
-            _failed_attempts(chosen, clock) as failures,
+            _redis(chosen, clock) as redis,
+            anyio.create_task_group() as tasks,
         ):
             audit = AuditLog(
                 AuditStore(database), retention_days=chosen.audit_retention_days, clock=clock
             )
-            states, sessions, opener = await _wire(
-                app, chosen, database, Watch(failures, audit), wecom, clock
-            )
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(audit.run)
-                tasks.start_soon(opener.warm_up)
-                tasks.start_soon(
-                    _forget_expired, states, sessions, chosen.token_expired_hours * 3600
-                )
-                yield
-                tasks.cancel_scope.cancel()
-            await audit.flush()
+            watch = Watch(FailedAttempts(chosen.login_failures, clock, redis=redis), audit)
+            shared = _Shared(chosen, ensure_secrets(chosen), database, watch, redis, clock)
+            for work in await _wire(app, shared, wecom):
+                tasks.start_soon(work)
+            yield
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await audit.flush()
 
     app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
     for routes in api.routers:
         app.include_router(routes)
-    app.add_exception_handler(CredentialRefused, api.render_refused)
     return app
 
 
@@ -92,55 +95,79 @@ async def migrated_database(settings: AuthSettings) -> AsyncIterator[Database]:
         await database.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What everything below is made from."""
+
+    settings: AuthSettings
+    secrets: Secrets
+    database: Database
+    watch: Watch
+    redis: RedisLimiter | None
+    clock: Clock
+
+
 async def _wire(
-    app: FastAPI,
-    settings: AuthSettings,
-    database: Database,
-    watch: Watch,
-    wecom: WeCom,
-    clock: Clock,
-) -> tuple[LoginStates, Sessions, TokenOpener]:
-    secrets = ensure_secrets(settings)
+    app: FastAPI, shared: _Shared, wecom: WeCom
+) -> tuple[Callable[[], Awaitable[None]], ...]:
+    """Put the service together; the work that goes on beside it."""
+    secrets, database, watch, clock = shared.secrets, shared.database, shared.watch, shared.clock
     master_key, store = MasterKey(secrets.master_key), Store(database)
-    await Registration(store, master_key).check_keys()
+    operations = administration(database, master_key, watch.audit, clock=clock)
+    await operations.clients.check_keys()
     await put_operator_key(store, secrets.admin_key)
     sessions = Sessions(store, master_key.derive("session"), clock)
-    opener = TokenOpener(master_key)
-    states = LoginStates(SsoStates(database), master_key.derive("sso state"), clock)
+    opener, passwords = TokenOpener(master_key), Passwords()
+    token_seconds = shared.settings.token_expired_hours * 3600
+    hosts = HostApps(
+        store, Replays(database), sessions, opener, token_seconds=token_seconds, clock=clock
+    )
+    admins = Admins(
+        AdminStore(database, LOCK),
+        Strangers(clock, shared.redis),
+        passwords,
+        watch,
+        csrf_key=master_key.derive("csrf"),
+        clock=clock,
+    )
     app.state.context = api.Context(
-        accounts=Accounts(
-            store,
-            sessions,
-            opener,
-            token_seconds=settings.token_expired_hours * 3600,
-            clock=clock,
-        ),
-        sso=SingleSignOn(
-            store,
-            sessions,
-            states,
-            ways=Ways(
-                demo=DemoLogin(sessions, secrets.demo_secret) if settings.h5_demo_enabled else None,
-                providers={WECOM_CLIENT: wecom},
-            ),
-            watch=watch,
-            h5_address=settings.h5_address,
-        ),
-        audit=watch.audit,
+        accounts=Accounts(store, sessions, hosts, admins, watch, clock=clock),
+        admins=admins,
+        sso=_single_sign_on(shared, store, sessions, wecom, master_key),
         caller_key=secrets.caller_key,
         introspection_key=secrets.introspection_key,
     )
+    app.state.administration = operations
     app.state.caller_verifier = CallerVerifier(secrets.caller_key.public_key())
     app.state.ready_checks = (database.ping,)
-    return states, sessions, opener
+    expiry = partial(_forget_expired, Expiry(database), token_seconds, clock)
+    return watch.audit.run, opener.warm_up, passwords.warm_up, expiry
+
+
+def _single_sign_on(
+    shared: _Shared, store: Store, sessions: Sessions, wecom: WeCom, master_key: MasterKey
+) -> SingleSignOn:
+    demo = DemoLogin(sessions, shared.secrets.demo_secret)
+    states = LoginStates(SsoStates(shared.database), master_key.derive("sso state"), shared.clock)
+    return SingleSignOn(
+        store,
+        sessions,
+        states,
+        ways=Ways(
+            demo=demo if shared.settings.h5_demo_enabled else None,
+            providers={WECOM_CLIENT: wecom},
+        ),
+        watch=shared.watch,
+        h5_address=shared.settings.h5_address,
+    )
 
 
 @asynccontextmanager
-async def _failed_attempts(settings: AuthSettings, clock: Clock) -> AsyncIterator[FailedAttempts]:
+async def _redis(settings: AuthSettings, clock: Clock) -> AsyncIterator[RedisLimiter | None]:
     url = settings.redis_url.get_secret_value()
     redis = RedisLimiter(url, clock) if url else None
     try:
-        yield FailedAttempts(settings.login_failures, clock, redis=redis)
+        yield redis
     finally:
         if redis:
             await redis.close()
@@ -158,11 +185,10 @@ def _wecom(settings: AuthSettings, clock: Clock) -> WeCom:
     return WeCom(app, clock)
 
 
-async def _forget_expired(states: LoginStates, sessions: Sessions, kept_seconds: float) -> None:
+async def _forget_expired(expiry: Expiry, token_seconds: float, clock: Clock) -> None:
     while True:
         try:
-            await states.forget_expired()
-            await sessions.forget_expired(kept_seconds=kept_seconds)
+            await expiry.delete_expired(now=clock(), token_seconds=token_seconds)
         except SQLAlchemyError:  # tidying up may wait; logging in may not
-            logging.getLogger(__name__).warning("old sessions stay for now", exc_info=True)
+            logging.getLogger(__name__).warning("what expired stays for now", exc_info=True)
         await anyio.sleep(_CLEANING_SECONDS)

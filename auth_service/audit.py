@@ -9,6 +9,7 @@ import anyio
 
 from auth_service.addresses import address_group
 from auth_service.store.audit import AuditFilter, AuditStore, NewEntry, StoredEntry
+from auth_service.store.paging import Page, Paging
 from servicekit.logs import request_id
 
 _FLUSH_SECONDS = 1
@@ -98,12 +99,10 @@ class AuditLog:
             detail={key: _clean(value, 500) for key, value in detail.items()},
         )
 
-    async def page(
-        self, wanted: AuditFilter, *, offset: int, limit: int
-    ) -> tuple[list[StoredEntry], int]:
+    async def page(self, wanted: AuditFilter, paging: Paging) -> Page[StoredEntry]:
         """Newest first, refusals of this moment included."""
         await self.flush()
-        return await self._store.page(wanted, offset=offset, limit=limit)
+        return await self._store.page(wanted, paging)
 
     async def flush(self) -> None:
         """Write the refusals that are not written yet, all or none of them."""

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.models import AUDIT
+from auth_service.store.paging import Page, Paging, fetch_page
 from servicekit.database import Database
 
 
@@ -62,18 +63,10 @@ class AuditStore:
                 await connection.execute(raised, values)
             return [await insert_entry(connection, entry) for entry in new]
 
-    async def page(
-        self, wanted: AuditFilter, *, offset: int, limit: int
-    ) -> tuple[list[StoredEntry], int]:
-        """Newest first, and how many there are in all."""
-        conditions = _conditions(wanted)
-        listed = select(AUDIT).where(*conditions).order_by(AUDIT.c.id.desc())
-        total = select(func.count()).select_from(AUDIT).where(*conditions)
-        async with self._database.reading() as session:
-            connection = await session.connection()
-            rows = (await connection.execute(listed.offset(offset).limit(limit))).mappings()
-            entries = [StoredEntry(**row) for row in rows]
-            return entries, int((await connection.execute(total)).scalar_one())
+    async def page(self, wanted: AuditFilter, paging: Paging) -> Page[StoredEntry]:
+        """Newest first."""
+        query = select(AUDIT).where(*_conditions(wanted)).order_by(AUDIT.c.id.desc())
+        return await fetch_page(self._database, query, paging, lambda row: StoredEntry(**row))
 
     async def delete_before(self, at: float) -> None:
         async with self._database.transaction() as session:

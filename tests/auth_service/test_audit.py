@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from auth_service.audit import AuditLog
 from auth_service.store.audit import AuditFilter, AuditStore, StoredEntry
+from auth_service.store.paging import Paging
 from tests.auth_service.conftest import Clock, Gateway, Start
 
 EVERYTHING = AuditFilter()
@@ -16,7 +17,7 @@ def log(gateway: Gateway, clock: Clock) -> AuditLog:
 
 
 async def entries(log: AuditLog, wanted: AuditFilter = EVERYTHING) -> list[StoredEntry]:
-    return (await log.page(wanted, offset=0, limit=1000))[0]
+    return (await log.page(wanted, Paging(1, 1000))).items
 
 
 def refuse(log: AuditLog, address: str = "192.0.2.7", **values: str) -> None:
@@ -110,8 +111,8 @@ async def test_what_was_refused_before_a_shutdown_is_kept(start: Start, clock: C
         refuse(gateway.app.state.context.audit)
     async with start() as gateway:
         store = AuditStore(gateway.database)
-        found, total = await store.page(EVERYTHING, offset=0, limit=10)
-    assert (total, found[0].action) == (1, "login.v1")
+        found = await store.page(EVERYTHING, Paging())
+    assert (found.total, found.items[0].action) == (1, "login.v1")
 
 
 async def test_old_entries_are_forgotten_at_start(start: Start, clock: Clock) -> None:
@@ -135,8 +136,8 @@ async def test_paging_and_filters(log: AuditLog, clock: Clock) -> None:
         clock.now += 1
         await log.record(actor=f"admin/a{number}", action="user.revoke", target="50%", address="::")
     refuse(log)
-    page, total = await log.page(AuditFilter(outcome="done"), offset=1, limit=2)
-    assert (total, [entry.actor for entry in page]) == (5, ["admin/a3", "admin/a2"])
+    page = await log.page(AuditFilter(outcome="done"), Paging(2, 2))
+    assert (page.total, [entry.actor for entry in page.items]) == (5, ["admin/a2", "admin/a1"])
     assert len(await entries(log, AuditFilter(actor="a3"))) == 1
     assert len(await entries(log, AuditFilter(target="0%"))) == 5
     assert len(await entries(log, AuditFilter(target="%0"))) == 0
