@@ -1,9 +1,10 @@
 """The child process that reads, cuts and tokenises documents, one after the other.
 
 Frames on standard input and output are a length (4 bytes, big endian) and JSON. The parent sends
-`{"path", "extension", "options"}` for a file, or `{"chunks"}` any number of times and then
-`{"end"}` for passages that are cut already. The child answers with `{"chunks"}` frames and then one
-`{"done"}` or `{"fault"}`. It ends with its standard input.
+`{"path", "extension", "options", "parse_options"}` for a file, or `{"chunks"}` any number of times
+and then `{"end"}` for passages that are cut already. The child answers with `{"chunks"}` frames, of
+which those with `progress` show that it is at work, and then one `{"done"}` or `{"fault"}`. It ends
+with its standard input.
 """
 
 import logging
@@ -11,22 +12,25 @@ import os
 import struct
 import sys
 from collections import Counter
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, BinaryIO
 
 import orjson
 
 from kb_service import splitter
-from kb_service.entities import ChunkOptions, CustomDoc
-from kb_service.loaders import FORMATS, LoadFault, open_document
+from kb_service.confinement import allow_seconds, confine, holds_bytes
+from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions
+from kb_service.loaders import LoadFault, Reading, open_document
 from kb_service.tokens import sparse_vector, terms
 
 BATCH = 50
 CHUNKS_MAX = 100_000
 TOO_MUCH_MEMORY = "解析所需内存过多。It needs too much memory to read."
 _HEAVY_SHARE = 5  # one that holds a fifth of its limit ends, since it rarely gives it back
+_SHOWN_EVERY = 2.0  # seconds
+_CPU_SECONDS, _CPU_SECONDS_A_PICTURE = 300, 10
 
 
 class _Work:
@@ -36,14 +40,32 @@ class _Work:
         self._output, self._memory_mb = output, memory_mb
         self._counts: Counter[str] = Counter()
         self._chunks = 0
+        self._shown = monotonic()
 
     def send(self, docs: Iterable[CustomDoc]) -> None:
-        readable = (doc for doc in docs if doc.content.strip())
-        while batch := list(islice(readable, BATCH)):
-            self._chunks += len(batch)
-            if self._chunks > CHUNKS_MAX:
-                raise LoadFault(f"分块超过 {CHUNKS_MAX} 个，请拆分文件。Too large, split the file.")
-            write_frame(self._output, {"chunks": [self._indexed(doc) for doc in batch]})
+        batch: list[dict[str, Any]] = []
+        for doc in docs:
+            if not doc.content.strip():
+                continue
+            batch.append(self._indexed(doc))
+            if len(batch) >= BATCH or monotonic() - self._shown > _SHOWN_EVERY:
+                self._write(batch)
+                batch = []
+        if batch:
+            self._write(batch)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Says that it is at work, when it has said nothing for a while."""
+        if monotonic() - self._shown > _SHOWN_EVERY:
+            write_frame(self._output, {"chunks": [], "progress": [done, total]})
+            self._shown = monotonic()
+
+    def _write(self, batch: list[dict[str, Any]]) -> None:
+        self._chunks += len(batch)
+        if self._chunks > CHUNKS_MAX:
+            raise LoadFault(f"分块超过 {CHUNKS_MAX} 个，请拆分文件。Too large, split the file.")
+        write_frame(self._output, {"chunks": batch})
+        self._shown = monotonic()
 
     def ask_for_more(self) -> None:
         write_frame(self._output, {"chunks": []})
@@ -51,11 +73,17 @@ class _Work:
     def pass_check(self) -> None:
         write_frame(self._output, {"done": None})
 
-    def finish(self, loader: str, splitter_name: str) -> None:
+    def finish(self, loader: str, splitter_name: str, notes: Sequence[str] = ()) -> None:
         if not self._chunks:
             raise LoadFault("未提取到文字，可能是扫描件。No text was found in it.")
-        done = {"loader": loader, "splitter": splitter_name, "term_counts": dict(self._counts)}
-        write_frame(self._output, {"done": done, "retire": _is_heavy(self._memory_mb)})
+        done = {
+            "loader": loader,
+            "splitter": splitter_name,
+            "term_counts": dict(self._counts),
+            "notes": list(notes),
+        }
+        is_heavy = holds_bytes() > (self._memory_mb << 20) // _HEAVY_SHARE
+        write_frame(self._output, {"done": done, "retire": is_heavy})
 
     def _indexed(self, doc: CustomDoc) -> dict[str, Any]:
         counts = Counter(terms(doc.content))
@@ -70,7 +98,7 @@ class _Work:
 
 
 def main(memory_mb: int) -> None:
-    _limit_memory(memory_mb)
+    confine(memory_mb)
     requests, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the frames
     terms("预热")  # the dictionary is loaded before the first document comes
@@ -100,13 +128,18 @@ def _serve(request: dict[str, Any], requests: BinaryIO, work: _Work) -> None:
 
 
 def _read_file(request: dict[str, Any], work: _Work) -> None:
-    sections = open_document(Path(request["path"]), request["extension"])
+    options = ParseOptions(**request["parse_options"])
+    pictures = options.ocr_pages_max if options.ocr else 0
+    allow_seconds(_CPU_SECONDS + _CPU_SECONDS_A_PICTURE * pictures)
+    reading = Reading(options, progress=work.show_progress)
+    opened = open_document(Path(request["path"]), request["extension"], reading)
     if request["check_only"]:
-        next(sections, None)
+        if not opened.is_slow:
+            next(opened.sections, None)
         work.pass_check()
         return
-    work.send(splitter.split_document(sections, ChunkOptions(**request["options"])))
-    work.finish(FORMATS[request["extension"]], splitter.NAME)
+    work.send(splitter.split_document(opened.sections, ChunkOptions(**request["options"])))
+    work.finish(opened.loader, splitter.NAME, reading.notes)
 
 
 def read_frame(source: BinaryIO) -> Any:
@@ -120,24 +153,6 @@ def write_frame(output: BinaryIO, frame: Any) -> None:
     body = orjson.dumps(frame, option=orjson.OPT_NON_STR_KEYS)
     output.write(struct.pack(">I", len(body)) + body)
     output.flush()
-
-
-def _limit_memory(memory_mb: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    limit = memory_mb * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _is_heavy(memory_mb: int) -> bool:
-    """By what it holds now: the peak of `getrusage` begins with the parent's."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except FileNotFoundError:  # only Linux tells
-        return False
-    return pages * os.sysconf("SC_PAGE_SIZE") > (memory_mb << 20) // _HEAVY_SHARE
 
 
 if __name__ == "__main__":

@@ -6,22 +6,26 @@ and the next document gets a new child.
 
 import asyncio
 import logging
+import os
+import signal
 import struct
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from kb_service.entities import ChunkOptions, CustomDoc
+from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions
 from kb_service.loaders import LoadFault
 from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent
+_PARSE_OPTIONS = ParseOptions()
 _FRAME_MAX = 256 * 1024 * 1024
 
 logger = logging.getLogger(__name__)
@@ -37,19 +41,27 @@ class IndexedDoc:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is known of a document when its last chunk is out."""
+    """What is known of a document when its last chunk is out.
+
+    Notes are sentences for its user on what was left out, such as damaged pages.
+    """
 
     loader: str
     splitter: str
     term_counts: dict[str, int]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some chunks, or at the very end the summary."""
+    """Some chunks, or at the very end the summary; none at all where it only shows its progress.
+
+    Progress is pages done and pages in all.
+    """
 
     chunks: list[IndexedDoc]
     summary: Summary | None = None
+    progress: tuple[int, int] | None = None
 
 
 class ParserPool:
@@ -72,15 +84,19 @@ class ParserPool:
     async def check(self, path: Path, extension: str) -> None:
         """Raises LoadFault when the content is not what the extension says."""
         async with self._child() as child:
-            await child.send(_file_request(path, extension, None))
+            await child.send(_file_request(path, extension, None, ParseOptions()))
             await child.receive()
 
     async def parse(
-        self, path: Path, extension: str, options: ChunkOptions
+        self,
+        path: Path,
+        extension: str,
+        options: ChunkOptions,
+        parse_options: ParseOptions = _PARSE_OPTIONS,
     ) -> AsyncGenerator[Batch, None]:
         """The chunks of a file. Raises LoadFault."""
         async with self._child() as child:
-            await child.send(_file_request(path, extension, options))
+            await child.send(_file_request(path, extension, options, parse_options))
             while True:
                 batch = _batch(await child.receive())
                 yield batch
@@ -129,6 +145,8 @@ class _Child:
             stdin=PIPE,
             stdout=PIPE,
             cwd=_ROOT,
+            env=_environment(),
+            start_new_session=True,  # a group of its own: what it starts is killed with it
         )
         return cls(process, silence)
 
@@ -158,7 +176,7 @@ class _Child:
         except TimeoutError:
             raise _hung() from None
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise _died() from None
+            raise await self._end() from None
         frame: dict[str, Any] = orjson.loads(body)
         self.is_ready = not frame.get("retire", False) and "chunks" not in frame
         if "fault" in frame:
@@ -166,16 +184,30 @@ class _Child:
         return frame
 
     async def kill(self) -> None:
-        if self.is_alive:
-            self._process.kill()
+        """With all that it started, also when it has died already."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
+    async def _end(self) -> LoadFault:
+        """Why it ended."""
+        await self.kill()
+        return _hung() if self._process.returncode == -signal.SIGXCPU else _died()
 
-def _file_request(path: Path, extension: str, options: ChunkOptions | None) -> dict[str, Any]:
+
+def _environment() -> dict[str, str]:
+    """Nothing of the service's own, which holds its secrets."""
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", "TMPDIR": tempfile.gettempdir()}
+
+
+def _file_request(
+    path: Path, extension: str, options: ChunkOptions | None, parse_options: ParseOptions
+) -> dict[str, Any]:
     return {
         "path": str(path),
         "extension": extension,
         "options": asdict(options or ChunkOptions(1, 0)),
+        "parse_options": asdict(parse_options),
         "check_only": options is None,
     }
 
@@ -190,7 +222,8 @@ def _batch(frame: dict[str, Any]) -> Batch:
                 SparseVector(chunk["indices"], chunk["values"]),
             )
             for chunk in frame["chunks"]
-        ]
+        ],
+        progress=tuple(frame["progress"]) if "progress" in frame else None,
     )
 
 

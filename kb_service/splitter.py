@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import pairwise, zip_longest
+from typing import Any
 
 from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import Section
@@ -16,14 +17,15 @@ _SEPARATORS = tuple(
     )
 )
 _TITLE_MAX = 20
+_BAR = re.compile(r"(?<!\\)\|")
 
 
 def split_document(sections: Iterable[Section], options: ChunkOptions) -> Iterator[CustomDoc]:
     """The chunks of a document, with the metadata of their sections."""
     title = ""
     for section in sections:
-        if section.atomic:
-            yield CustomDoc(section.text, section.metadata)
+        if section.kind != "text":
+            yield from _whole_or_table(section, options)
             continue
         if not options.zh_title_enhance:
             for text in split_text(section.text, options):
@@ -37,6 +39,53 @@ def split_document(sections: Iterable[Section], options: ChunkOptions) -> Iterat
             for text in split_text(part, options):
                 related = f"下文与({title})有关。{text}" if title else text
                 yield CustomDoc(related, section.metadata)
+
+
+def _whole_or_table(section: Section, options: ChunkOptions) -> Iterator[CustomDoc]:
+    if section.kind == "record":
+        yield CustomDoc(section.text, section.metadata)
+    else:
+        yield from _split_table(section, options)
+
+
+def _split_table(section: Section, options: ChunkOptions) -> Iterator[CustomDoc]:
+    """Rows as far as they fit, each chunk with the title and the header of the table.
+
+    A row that is too long for that becomes `column: value` lines.
+    """
+    header, rule, *rows = section.text.split("\n")
+    title = section.metadata.get("title", "")
+    head = f"{title}\n\n{header}\n{rule}" if title else f"{header}\n{rule}"
+    held: list[str] = []
+    first, length = 0, len(head)
+    for number, row in enumerate([*rows, None]):
+        if held and (row is None or length + 1 + len(row) > options.size):
+            yield CustomDoc("\n".join([head, *held]), _at_row(section, first))
+            held, length = [], len(head)
+        if row is not None and length + 1 + len(row) > options.size:
+            for text in split_text(_named_cells(title, header, row), options):
+                yield CustomDoc(text, _at_row(section, number))
+        elif row is not None:
+            first = first if held else number
+            held.append(row)
+            length += 1 + len(row)
+
+
+def _at_row(section: Section, offset: int) -> dict[str, Any]:
+    """A section that says at which row it begins has chunks that say so too."""
+    row = section.metadata.get("row")
+    return section.metadata if row is None else section.metadata | {"row": row + offset}
+
+
+def _named_cells(title: str, header: str, row: str) -> str:
+    pairs = zip_longest(_cells(header), _cells(row), fillvalue="")
+    named = (f"{name}: {value}" if name else value for name, value in pairs if value)
+    return "\n".join([title, *named] if title else named)
+
+
+def _cells(line: str) -> list[str]:
+    cells = _BAR.split(line.strip().removeprefix("|").removesuffix("|"))
+    return [cell.strip().replace("\\|", "|") for cell in cells]
 
 
 def split_text(text: str, options: ChunkOptions) -> list[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kb_service.loaders import FORMATS, LoadFault, Section, open_document
-from kb_service.loaders.office import check_archive
+from kb_service.loaders import FORMATS, LoadFault, Reading, Section, open_document
+from kb_service.loaders.archives import check_archive
 from kb_service.loaders.pdf import unwrap
 from tests.kb_service.documents import docx_file, pdf_file, pptx_file, xlsx_file, zip_file
 
@@ -23,7 +23,7 @@ class Load:
     def __call__(self, extension: str, content: bytes | str) -> list[Section]:
         path = self._folder / "document"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return list(open_document(path, extension))
+        return list(open_document(path, extension, Reading()).sections)
 
 
 TEXT = "标题\r\n第一行，中文。\r第二行\n"
@@ -60,8 +60,8 @@ def test_markdown_knows_the_titles_above(load: Load) -> None:
 def test_csv_is_one_atomic_section_a_row(load: Load) -> None:
     rows = load(".csv", '姓名,"部 门",备注\n张三,研发,"多行\n内容，逗号"\n,,\n李四,市场\n')
     assert rows == [
-        Section("姓名: 张三\n部 门: 研发\n备注: 多行\n内容，逗号", {"row": 0}, atomic=True),
-        Section("姓名: 李四\n部 门: 市场", {"row": 2}, atomic=True),
+        Section("姓名: 张三\n部 门: 研发\n备注: 多行\n内容，逗号", {"row": 0}, "record"),
+        Section("姓名: 李四\n部 门: 市场", {"row": 2}, "record"),
     ]
 
 
@@ -104,18 +104,30 @@ def test_docx_has_titles_and_tables(load: Load) -> None:
         table=[["级别", "天数"], ["经理", "15"]],
     )
     sections = load(".docx", content)
-    assert [section.metadata.get("title") for section in sections] == [None, "休假 > 年假"]
-    assert sections[1].text == "休假\n年假\n每年十天。\n级别 | 天数\n经理 | 15"
+    assert sections == [
+        Section("前言"),
+        Section("休假\n年假\n每年十天。", {"title": "休假 > 年假"}),
+        Section("| 级别 | 天数 |\n| --- | --- |\n| 经理 | 15 |", {"title": "休假 > 年假"}, "table"),
+    ]
 
 
-def test_xlsx_is_one_section_a_row_of_every_sheet(load: Load) -> None:
-    content = xlsx_file(
-        {"员工": [["姓名", "入职"], ["张三", 2024], [None, None]], "空": [], "单": [["x"]]}
-    )
+def test_xlsx_with_short_rows_is_a_table_a_sheet(load: Load) -> None:
+    rows = [["二〇二四年员工表"], ["姓名", "入职"], ["张三", 2024], [None, None], ["李四", 2.5]]
+    content = xlsx_file({"员工": rows, "空": [], "单": [["x"]]})
+    head = "| 姓名 | 入职 |\n| --- | --- |\n"
     assert load(".xlsx", content) == [
-        Section("姓名\n入职", {"sheet": "员工", "row": 1}),
-        Section("姓名: 张三\n入职: 2024", {"sheet": "员工", "row": 2}),
+        Section("二〇二四年员工表", {"sheet": "员工", "row": 1}),
+        Section(head + "| 张三 | 2024 |", {"sheet": "员工", "row": 3}, "table"),
+        Section(head + "| 李四 | 2.5 |", {"sheet": "员工", "row": 5}, "table"),
         Section("x", {"sheet": "单", "row": 1}),
+    ]
+
+
+def test_xlsx_with_long_rows_is_a_record_a_row(load: Load) -> None:
+    content = xlsx_file({"问答": [["问", "答"], ["年假几天？", "十天。" * 50]]})
+    assert load(".xlsx", content) == [
+        Section("问\n答", {"sheet": "问答", "row": 1}, "record"),
+        Section("问: 年假几天？\n答: " + "十天。" * 50, {"sheet": "问答", "row": 2}, "record"),
     ]
 
 
@@ -183,9 +195,9 @@ def test_everything_that_an_archive_holds_counts(tmp_path: Path) -> None:
     path = tmp_path / "document"
     main = "word/document.xml"
     path.write_bytes(zip_file({main: b"<a/>", "a.png": b"\0" * 5_000, "b.png": b"\0" * 5_000}))
-    check_archive(path, main, inflated_max=10_004)
+    check_archive(path, inflated_max=10_004)
     with pytest.raises(LoadFault, match="过大"):
-        check_archive(path, main, inflated_max=10_003)
+        check_archive(path, inflated_max=10_003)
 
 
 def test_sheets_that_claim_to_be_huge_are_stopped(load: Load, tmp_path: Path) -> None:

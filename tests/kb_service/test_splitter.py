@@ -49,10 +49,10 @@ def test_neighbours_overlap_by_whole_pieces() -> None:
     assert split("一二三四五六七八九十", 4, 2) == ["一二三四", "三四五六", "五六七八", "七八九十"]
 
 
-def test_sections_keep_their_metadata_and_atomic_ones_their_length() -> None:
+def test_sections_keep_their_metadata_and_records_their_length() -> None:
     sections = [
         Section("一二三。四五六。", {"page": 1}),
-        Section("长" * 50, {"row": 1}, atomic=True),
+        Section("长" * 50, {"row": 1}, "record"),
     ]
     docs = list(split_document(sections, ChunkOptions(4, 0)))
     assert docs == [

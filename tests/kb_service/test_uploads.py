@@ -112,7 +112,7 @@ async def test_one_bad_file_does_not_stop_the_others(kb: Kb) -> None:
     )
     assert failed["bad.zip"] == "加载文档 bad.zip 时出错：暂未支持的文件格式 .zip"
     assert failed["noext"] == "加载文档 noext 时出错：暂未支持的文件格式 "
-    assert failed["fake.pdf"].startswith("从文件 kb1/fake.pdf 加载文档时出错：内容不是 PDF")
+    assert failed["fake.pdf"].startswith("从文件 kb1/fake.pdf 加载文档时出错：内容是文本")
     assert failed["empty.txt"].startswith("从文件 kb1/empty.txt 加载文档时出错：文件为空")
     assert failed["scan.pdf"].startswith("从文件 kb1/scan.pdf 加载文档时出错：未提取到文字")
     assert len(failed) == 5

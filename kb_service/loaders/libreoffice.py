@@ -1,0 +1,92 @@
+"""Old Office documents to new ones, by LibreOffice when it is installed."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from kb_service.loaders import LoadFault, Reading, Section
+
+_SECONDS = 50.0  # less than the silence after which the parent ends this process and all it started
+_PLACES = (
+    "/Applications/LibreOffice.app/Contents/MacOS/soffice",
+    "/opt/libreoffice/program/soffice",
+)
+
+
+def converted(
+    path: Path,
+    source: str,
+    target: str,
+    reading: Reading,
+    load: Callable[[Path, Reading], Iterator[Section]],
+) -> Iterator[Section]:
+    """The sections of what LibreOffice makes of the document. Raises LoadFault."""
+    program = _program(source)
+    return _sections(program, path, source, target, reading, load)
+
+
+def _sections(
+    program: str,
+    path: Path,
+    source: str,
+    target: str,
+    reading: Reading,
+    load: Callable[[Path, Reading], Iterator[Section]],
+) -> Iterator[Section]:
+    with tempfile.TemporaryDirectory(prefix="chat2llm-office-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        document = folder / f"document.{source}"
+        shutil.copyfile(path, document)
+        _convert(program, document, target, folder)
+        result = folder / "out" / f"document.{target}"
+        if not result.is_file():
+            raise LoadFault("文件已损坏，无法转换。The file is damaged and could not be converted.")
+        yield from load(result, reading)
+
+
+def _program(source: str) -> str:
+    found = shutil.which("soffice") or next(
+        (place for place in _PLACES if Path(place).exists()), None
+    )
+    if found is None:
+        raise LoadFault(
+            f"读取旧版 .{source} 文件需要 LibreOffice，本机未安装。请管理员安装"
+            f"（Debian/Ubuntu：apt install libreoffice-writer libreoffice-impress），"
+            f"或另存为 .{source}x 后上传。"
+            f"Old .{source} files need LibreOffice, which is not installed here"
+            f" (Debian/Ubuntu: apt install libreoffice-writer libreoffice-impress);"
+            f" or save the file as .{source}x."
+        )
+    return found
+
+
+def _convert(program: str, document: Path, target: str, folder: Path) -> None:
+    command = [
+        *(program, f"-env:UserInstallation={(folder / 'profile').as_uri()}"),
+        *("--headless", "--norestore", "--nolockcheck", "--nodefault", "--convert-to", target),
+        *("--outdir", str(folder / "out"), str(document)),
+    ]
+    environment = {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+    }
+    process = subprocess.Popen(  # noqa: S603  # no shell, and no word of it is from outside
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd=folder,
+    )
+    try:
+        process.wait(_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise LoadFault("转换超时。It took too long to convert.") from None
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()

@@ -1,0 +1,11 @@
+"""Old PowerPoint presentations."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kb_service.loaders import Reading, Section, pptx
+from kb_service.loaders.libreoffice import converted
+
+
+def load(path: Path, reading: Reading) -> Iterator[Section]:
+    return converted(path, "ppt", "pptx", reading, pptx.load)
