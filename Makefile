@@ -6,10 +6,10 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench bench-lexical bench-vectors e2e browser docs lock local-model
+.PHONY: help run test check fix bench bench-identity bench-lexical bench-vectors e2e browser docs lock local-model
 
 help: ## Show these targets 显示全部目标
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 run: ## Install what is missing and start all five services; CONFIG=FILE 安装依赖并启动全部服务
 	@$(ENVIRONMENT) run
@@ -37,6 +37,10 @@ fix: ## Format the code and mend what the linter can 自动修正格式
 bench: ## Measure against nginx, a plain relay and the old server 性能测量
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench $(ARGS)
+
+bench-identity: ## What identity costs, and a flood of bogus tokens 身份校验开销与攻击下的表现
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m bench.identity $(ARGS)
 
 bench-lexical: ## Retrieval quality and the distance's calibration 检索质量与距离标定
 	@$(ENVIRONMENT) dev

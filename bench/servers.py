@@ -137,8 +137,7 @@ class Suite:
             yield cls(stack, time.perf_counter() - started)
 
     def memory_mb(self) -> float:
-        """Sum of the proportional set sizes of the five services and their children."""
-        return sum(map(_pss_mb, self._service_pids()))
+        return memory_mb(self._stack)
 
     @contextmanager
     def gateway_before(self, backend_url: str) -> Iterator[str]:
@@ -187,21 +186,27 @@ class Suite:
             raise RuntimeError(f"{route}: {answer}")
         return answer
 
-    def _service_pids(self) -> list[int]:
-        """Descendants of the launcher, which has become the process manager."""
-        parents = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-            except FileNotFoundError:  # it ended while we looked
-                continue
-        found, queue = [], [self._stack.pid]
-        while queue:
-            parent = queue.pop()
-            children = [pid for pid, its_parent in parents.items() if its_parent == parent]
-            found += children
-            queue += children
-        return found
+
+def memory_mb(stack: Stack) -> float:
+    """Sum of the proportional set sizes of the five services and their children."""
+    return sum(map(_pss_mb, _service_pids(stack)))
+
+
+def _service_pids(stack: Stack) -> list[int]:
+    """Descendants of the launcher, which has become the process manager."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except FileNotFoundError:  # it ended while we looked
+            continue
+    found, queue = [], [stack.pid]
+    while queue:
+        parent = queue.pop()
+        children = [pid for pid, its_parent in parents.items() if its_parent == parent]
+        found += children
+        queue += children
+    return found
 
 
 def _pss_mb(pid: int) -> float:
