@@ -27,11 +27,10 @@ class Banner:
 
     def text(self, seconds: float) -> str:
         gateway = self.url("gateway")
-        secret = quote(bootstrap.demo_secret(self.auth), safe="")
         others = "  ".join(f"{name} {self.url(name)}" for name in self.addresses)
         return (
             f"\nChat2LLM is ready after {seconds:.1f} s. 已就绪\n\n"
-            f"  Try it    体验      {gateway}/api/sso?client=0&secret={secret}\n"
+            f"  Try it    体验      {self._demo_link(gateway)}\n"
             f"  API docs  接口文档  {gateway}/docs\n"
             f"  Services  各服务    {others}\n"
             f"  Admin key 管理密钥  {self._admin_key()}\n\n"
@@ -49,6 +48,12 @@ class Banner:
             if ip_address(host).is_unspecified:
                 host = "::1" if ":" in host else "127.0.0.1"
         return host, port
+
+    def _demo_link(self, gateway: str) -> str:
+        if not self.auth.h5_demo_enabled:
+            return "switched off by H5_DEMO_ENABLED 体验链接已关闭"
+        secret = quote(bootstrap.demo_secret(self.auth), safe="")
+        return f"{gateway}/api/sso?client=0&secret={secret}"
 
     def _admin_key(self) -> str:
         file = bootstrap.admin_key_file(self.auth)
