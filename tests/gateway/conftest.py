@@ -113,6 +113,13 @@ class Auth(StandIn):
             "retry_after": retry_after,
         }
 
+    async def was_asked(self, times: int) -> None:
+        """Waits until it was asked so often; more often is a failure."""
+        while len(self.questions) < times:
+            self.asked.clear()
+            await self.asked.wait()
+        assert len(self.questions) == times
+
     async def _origins(self, request: web.Request) -> web.StreamResponse:
         self.origin_questions += 1
         if self.status != 200 or request.headers["Authorization"] != f"Bearer {KEY}":
