@@ -13,7 +13,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from kb_service import first_start
-from kb_service.api import administration, documents, internal, knowledge_bases, questions
+from kb_service.api import administration, documents, internal, jobs, knowledge_bases, questions
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
@@ -21,12 +21,25 @@ from kb_service.embeddings import Embedder, OpenAIEmbedder
 from kb_service.entities import ChunkOptions
 from kb_service.indexer import Indexer
 from kb_service.ingest import Ingest
+from kb_service.jobs.broker import open_signals
+from kb_service.jobs.progress import Board
+from kb_service.jobs.queue import Queue
+from kb_service.jobs.sweep import Sweep
+from kb_service.jobs.team import Team
+from kb_service.jobs.worker import Worker
 from kb_service.library import Library
 from kb_service.parsers import ParserPool
 from kb_service.questions import Questions
 from kb_service.search import LiveCatalog, Search
 from kb_service.settings import KbSettings
-from kb_service.store import FileStore, KnowledgeBaseStore, QuestionStore, VersionStore
+from kb_service.store import (
+    FileStore,
+    JobStore,
+    KnowledgeBaseStore,
+    LeaseStore,
+    QuestionStore,
+    VersionStore,
+)
 from kb_service.vectors import VectorIndex, open_index
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
@@ -38,7 +51,8 @@ _LEXICAL = "lexical"
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: KbSettings | None = None) -> FastAPI:
+def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> FastAPI:
+    """`patience` is how many seconds an upload of the old wire waits to be searchable."""
     loaded = settings or KbSettings.load()
 
     @asynccontextmanager
@@ -46,17 +60,20 @@ def create_app(settings: KbSettings | None = None) -> FastAPI:
         configure_logs("kb_service", loaded.log_level)
         app.state.caller_verifier = CallerVerifier.from_file(loaded.caller_key_file)
         async with AsyncExitStack() as stack:
-            await _start(app, loaded, stack)
+            await _start(app, loaded, stack, patience)
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
-    for module in (knowledge_bases, documents, questions, internal, administration):
+    for module in (knowledge_bases, documents, questions, internal, administration, jobs):
         app.include_router(module.router)
-    app.include_router(documents.uploads)
+    for module in (documents, jobs):
+        app.include_router(module.uploads)
     return app
 
 
-async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> None:
+async def _start(
+    app: FastAPI, settings: KbSettings, stack: AsyncExitStack, patience: float
+) -> None:
     # An upload survives a power cut from the moment it is acknowledged: hence FULL.
     url = settings.kb_database_url or sqlite_url(settings.folder / "kb.db")
     database = Database(url, package="kb_service", synchronous="FULL")
@@ -70,7 +87,7 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
         embedder.size = await versions.dense_size(versions.collection)
     collections = CollectionSet(versions.collection, partial(_open_collection, settings))
     stack.push_async_callback(collections.close)
-    catalog, content = LiveCatalog(), ContentFolder(settings.folder / "content")
+    catalog, content = LiveCatalog(), _content(settings)
     indexer = Indexer(
         collections=collections, catalog=catalog, versions=versions, embedder=embedder
     )
@@ -83,17 +100,37 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
         indexer=indexer,
         embed_model=versions.collection,
     )
-    ingest = Ingest(
+    job_rows, leases = JobStore(database), LeaseStore(database)
+    await indexer.open()
+    # The embedded engine has one process, so nobody else can be at work.
+    await leases.recover(all_of_them=not settings.is_shared)
+    await indexer.recover()
+    await library.load()
+    board = Board(job_rows)
+    worker = Worker(
+        jobs=job_rows,
         files=files,
         versions=versions,
         content=content,
         parsers=parsers,
         indexer=indexer,
-        upload_max_mb=settings.upload_max_mb,
     )
-    await indexer.open()
-    await indexer.recover()
-    await library.load()
+    team = Team(leases, worker, board, size=settings.kb_workers)
+    signals = await open_signals(
+        team.drain, redis_url=_redis_url(settings), workers=settings.kb_workers
+    )
+    stack.push_async_callback(team.close)
+    stack.push_async_callback(signals.close)
+    queue = Queue(job_rows, board, signals)
+    ingest = Ingest(
+        files=files,
+        content=content,
+        parsers=parsers,
+        indexer=indexer,
+        queue=queue,
+        upload_max_mb=settings.upload_max_mb,
+        patience=patience,
+    )
     for name in await versions.names_of_other_collections():
         logger.warning(
             "knowledge base %s was indexed with another embedding model: it is searched by words "
@@ -104,6 +141,7 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
     app.state.context = Context(
         library=library,
         ingest=ingest,
+        queue=queue,
         search=Search(collections, catalog, embedder),
         questions=Questions(QuestionStore(database), library),
         chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
@@ -111,8 +149,9 @@ async def _start(app: FastAPI, settings: KbSettings, stack: AsyncExitStack) -> N
     )
     # A full collection over everything that was just imported would stop the loop for 100 ms.
     gc.freeze()
-    background = asyncio.create_task(_in_background(app.state.context, parsers, rows, settings))
-    stack.push_async_callback(_cancel, background)
+    sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
+    for work in (_in_background(app.state.context, parsers, rows, settings), sweep.run()):
+        stack.push_async_callback(_cancel, asyncio.create_task(work))
 
 
 async def _in_background(
@@ -128,6 +167,15 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def _content(settings: KbSettings) -> ContentFolder:
+    """Where several processes write, what is young may belong to a row that is about to come."""
+    return ContentFolder(settings.folder / "content", spared=3_600 if settings.is_shared else 0)
+
+
+def _redis_url(settings: KbSettings) -> str | None:
+    return settings.redis_url.get_secret_value() if settings.is_shared else None
 
 
 def _open_collection(settings: KbSettings, name: str) -> VectorIndex:

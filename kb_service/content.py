@@ -1,7 +1,9 @@
 """The bytes of uploaded files on disk, under ids of ours: no name from outside becomes a path."""
 
+import math
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
@@ -13,10 +15,14 @@ from kb_service.entities import Content
 
 
 class ContentFolder:
-    """`<folder>/<knowledge base id>/<content id>`; all work on the disk is done in threads."""
+    """`<folder>/<knowledge base id>/<content id>`; all work on the disk is done in threads.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    `spared` is how old in seconds what no row points to must be to be swept away: another process
+    may be about to write its row.
+    """
+
+    def __init__(self, folder: Path, *, spared: float = 0) -> None:
+        self._folder, self._spared = folder, spared
 
     def path(self, kb_id: int, content_id: str) -> Path:
         return self._folder / str(kb_id) / content_id
@@ -37,7 +43,7 @@ class ContentFolder:
         await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     async def sweep(self, known: Collection[str]) -> int:
-        """Removes what no file row points to; to be called before anything is uploaded."""
+        """Removes what no row points to; to be called before anything is uploaded here."""
         return await to_thread.run_sync(self._sweep, known)
 
     def _save(self, kb_id: int, file: BinaryIO) -> Content:
@@ -59,10 +65,22 @@ class ContentFolder:
         return Content(content_id, stat.st_size, stat.st_mtime)
 
     def _sweep(self, known: Collection[str]) -> int:
-        orphans = [path for path in self._folder.glob("*/*") if path.name not in known]
+        newest = time.time() - self._spared
+        orphans = [
+            path
+            for path in self._folder.glob("*/*")
+            if path.name not in known and _written(path) <= newest
+        ]
         for path in orphans:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return len(orphans)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process was faster
+        return math.inf
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kb_service.entities import ChunkOptions
 from kb_service.ingest import Ingest
+from kb_service.jobs.queue import Queue
 from kb_service.library import Library
 from kb_service.questions import Questions
 from kb_service.search import Search
@@ -15,6 +16,7 @@ class Context:
 
     library: Library
     ingest: Ingest
+    queue: Queue
     search: Search
     questions: Questions
     chunking: ChunkOptions

@@ -88,16 +88,12 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A finished index of one content, ready to go live.
-
-    `expected_content` is what the file row must still point to, None when there must be no row.
-    """
+    """A finished index of one content, ready to go live."""
 
     id: str
     kb_id: int
     file_name: str
     content: Content
-    expected_content: str | None
     custom_docs: bool
     options: ChunkOptions
     loader: str
@@ -108,10 +104,10 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What a file pointed to before."""
+    """What a file pointed to before, and contents that nothing points to any more."""
 
     version: str | None
-    content_id: str | None
+    content_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +132,67 @@ class Question:
     tap_count: int
     enable: bool
     create_time: datetime
+
+
+JobKind = Literal["upload", "update", "recreate"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+JobStep = Literal["", "parsing", "indexing", "removing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who wished for a job: for fairness and for people to see, never an authority."""
+
+    client_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A file to index: as this content if there is one, else as the content that it has by then.
+
+    `passages_id` names a content too: passages that a user cut, instead of the file's own text.
+    """
+
+    kb_id: int
+    file_name: str
+    kind: JobKind
+    options: ChunkOptions
+    parsing: ParseOptions
+    owner: Owner
+    content: Content | None = None
+    passages_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on a job; every claim makes a new token, which ends the earlier right."""
+
+    job_id: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(NewJob):
+    """A job as its row says; `version` is the index that its worker is building, or built last."""
+
+    id: int
+    kb_name: str
+    state: JobState
+    step: JobStep
+    done: int
+    total: int | None
+    reason: str
+    attempts: int
+    lease_token: int
+    version: str | None
+    create_time: datetime
+    update_time: datetime
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(self.id, self.lease_token)
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {"done", "failed", "cancelled"}

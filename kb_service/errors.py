@@ -6,14 +6,19 @@ ServiceError (servicekit)
 ├── NoSuchKnowledgeBase      404   also for one that the caller may not see or not write
 ├── NameTaken                404   the old wire's code for it
 ├── EmptyName                404   the old wire's code for it
-└── NotReadable              500   the file of a download is not there
+├── NotReadable              500   the file of a download is not there
+├── NoSuchJob                404   also for one of a knowledge base that the caller may not write
+├── NotCancelled             409
+├── NotRetried               409
+├── Unreadable               400   a form that is none
+└── UploadTooLarge           413
 
 FileFault is about one file of several: the others go on, and it ends up in `failed_files`.
 """
 
 from typing import ClassVar
 
-from servicekit.errors import NotFound, Refused, ServiceError
+from servicekit.errors import Conflict, NotFound, Refused, ServiceError
 
 
 class HostileName(Refused):
@@ -55,12 +60,46 @@ class NotReadable(ServiceError):
         super().__init__(f"{shown} 读取文件失败")
 
 
+class Unreadable(ServiceError):
+    status, code, true_status = 400, "unreadable", True
+
+
+class UploadTooLarge(ServiceError):
+    status, code, true_status = 413, "too_large", True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}  # else the server would go on reading what nobody wants
+
+
+class NoSuchJob(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such job. 没有此任务。")
+
+
+class NotCancelled(Conflict):
+    def __init__(self) -> None:
+        super().__init__("The job is over already. 任务已结束，无法取消。")
+
+
+class NotRetried(Conflict):
+    def __init__(self) -> None:
+        super().__init__(
+            "Only a failed or cancelled job can be tried again, as long as nothing newer has taken "
+            "its place. 只能重试失败或已取消、且未被更新内容取代的任务。"
+        )
+
+
 class FileFault(Exception):
     """Why one file was not taken; `str(fault)` is what the user reads."""
 
 
 class Superseded(Exception):
-    """The file was replaced or removed while it was being indexed."""
+    """The file was replaced or removed meanwhile."""
+
+
+class LeaseLost(Exception):
+    """The job was cancelled, is gone, or is another worker's by now: write nothing more."""
 
 
 def already_there(shown: str) -> FileFault:
@@ -93,3 +132,17 @@ def nothing_to_load(shown: str) -> FileFault:
 
 def changed_meanwhile(shown: str) -> FileFault:
     return FileFault(f"文件 {shown} 在处理期间被修改或删除。It was changed meanwhile.")
+
+
+def still_working(shown: str) -> FileFault:
+    return FileFault(
+        f"文件 {shown} 已接收，正在处理中，完成后即可检索。"
+        "It was accepted and is still being processed."
+    )
+
+
+def broke_down(shown: str) -> FileFault:
+    return FileFault(
+        f"处理文件 {shown} 时出现内部错误，可重试。"
+        "Something went wrong inside; it can be tried again."
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 from anyio import to_thread
 
 from kb_service.context import Context
-from kb_service.ingest import Upload
+from kb_service.entities import Owner
+from kb_service.ingest import Upload, Wishes
 from kb_service.store import KnowledgeBaseStore
 
 NAME = "chat2llm"
@@ -39,14 +40,10 @@ async def create_sample(context: Context, rows: KnowledgeBaseStore) -> None:
             owner_client=_OWNER,
             questions=_QUESTIONS,
         )
-        failed = await context.ingest.upload(
-            kb,
-            await to_thread.run_sync(_uploads),
-            {},
-            override=False,
-            to_vector_store=True,
-            options=context.chunking,
-        )
+        uploads = await to_thread.run_sync(_uploads)
+        wishes = Wishes(context.chunking, Owner(_OWNER, _OWNER))
+        accepted = await context.ingest.upload(kb, uploads, {}, wishes, override=False)
+        failed = await context.ingest.outcome(accepted)
         for name, why in failed.items():
             logger.warning("sample document %s: %s", name, why)
         await rows.mark(_MILESTONE)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import uuid
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ import orjson
 
 from kb_service.collection_set import CollectionSet
 from kb_service.embeddings import Embedder
-from kb_service.entities import CustomDoc, Replaced
+from kb_service.entities import CustomDoc, Job, Replaced
 from kb_service.parsers import Batch, IndexedDoc, Summary
 from kb_service.search import LiveCatalog
 from kb_service.store import VersionStore
@@ -67,31 +67,38 @@ class Indexer:
             if live.collection != self._collections.current:
                 size = await self._versions.dense_size(live.collection)
                 await self._collections.read_earlier(live.collection, live.kb_id, size)
-        for version, kb_id in await self._versions.leftovers():
-            logger.info("cleaning version %s, left over from an earlier run", version)
-            await self.discard(kb_id, version)
+        await self.clean()
         for live in live_versions:
             counts = await asyncio.to_thread(_unpack, live.term_counts)
             self._catalog.publish(live.kb_id, live.id, term_counts=counts, chunks=live.chunks)
+
+    async def clean(self) -> None:
+        """Remove versions that were left half done, or half removed."""
+        for version, kb_id in await self._versions.leftovers():
+            logger.info("cleaning version %s, left over from an interrupted work", version)
+            await self.discard(kb_id, version)
 
     async def ping(self) -> None:
         await self._collections.count(0)
 
     async def build(
-        self, kb_id: int, file_name: str, batches: AsyncGenerator[Batch, None]
+        self, job: Job, batches: AsyncGenerator[Batch, None], note: Callable[[int, Batch], None]
     ) -> Built:
-        """A new version of the file; when anything is raised, nothing of it stays."""
+        """A new version of the job's file; `note` hears the number of chunks after every batch.
+
+        When anything is raised, nothing of it stays. Raises LeaseLost.
+        """
         version = uuid.uuid4().hex
-        await self._versions.begin(version, kb_id)
         try:
             async with aclosing(batches):
-                writer = _Writer(self, kb_id, file_name, version)
+                await self._versions.begin(version, job.kb_id, job.lease)
+                writer = _Writer(self, job.kb_id, job.file_name, version)
                 async for batch in batches:
-                    await writer.add(batch)
+                    note(await writer.add(batch), batch)
                 return await writer.finish()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self.discard(kb_id, version)
+                await self.discard(job.kb_id, version)
             raise
 
     async def switch(self, kb_id: int, built: Built, replaced: Replaced) -> None:
@@ -111,8 +118,9 @@ class Indexer:
     async def discard(self, kb_id: int, version: str) -> None:
         """Clean away a version that is not live; its row goes last and keeps what is undone."""
         await self._versions.drop_chunks(version)
-        collection = await self._versions.collection_of(version)
-        if collection and self._collections.holds(collection):
+        # Without a row it was cleaned already, and somebody who did not know went on writing it.
+        collection = await self._versions.collection_of(version) or self._collections.current
+        if self._collections.holds(collection):
             await self._collections.delete_from(collection, kb_id, version)
         elif collection != self._collections.current:
             return  # its points are cleaned when that collection is opened again
@@ -159,16 +167,18 @@ class _Writer:
         self._chunks = self._written = 0
         self._summary: Summary | None = None
 
-    async def add(self, batch: Batch) -> None:
+    async def add(self, batch: Batch) -> int:
+        """How many chunks there are by then."""
         self._summary = batch.summary or self._summary
         if not batch.chunks:
-            return
+            return self._chunks
         points = [(self._doc_id(n), doc) for n, doc in enumerate(batch.chunks, self._chunks)]
         self._chunks += len(points)
         self._rows += [(doc_id, indexed.doc) for doc_id, indexed in points]
         if len(self._rows) >= _ROWS_AT_ONCE:
             await self._write_rows()
         await self._indexer._put(points, self)
+        return self._chunks
 
     async def finish(self) -> Built:
         await self._write_rows()

@@ -1,12 +1,18 @@
-"""Files into a knowledge base, again, and out of it; one bad file never stops the others."""
+"""Files into a knowledge base, again, and out of it; one bad file never stops the others.
+
+What comes in is durable before it is acknowledged; indexing it is a job, whoever waits for it.
+"""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import BytesIO
 from typing import BinaryIO
 
 import anyio
+import orjson
+from anyio import to_thread
 
 from kb_service import errors
 from kb_service.content import ContentFolder
@@ -14,21 +20,26 @@ from kb_service.entities import (
     ChunkOptions,
     Content,
     CustomDoc,
+    Job,
+    JobKind,
     KnowledgeBase,
-    NewVersion,
+    NewJob,
+    Owner,
+    ParseOptions,
     Replaced,
     StoredFile,
 )
 from kb_service.errors import FileFault, Superseded
-from kb_service.indexer import Built, Indexer
+from kb_service.indexer import Indexer
+from kb_service.jobs.queue import Queue
 from kb_service.loaders import FORMATS, LoadFault
 from kb_service.names import extension_of, fault_of, shown
 from kb_service.parsers import ParserPool
-from kb_service.store import FileStore, VersionStore
-from servicekit.errors import ServiceError, Unavailable
+from kb_service.store import FileStore
+from servicekit.errors import Unavailable
 
-_WORKING_MAX = 32
-_PAGE = 500
+_ACCEPTING_MAX = 32
+_FOREVER = float("inf")
 
 logger = logging.getLogger(__name__)
 Failures = dict[str, str]
@@ -53,125 +64,183 @@ class Progress:
     fault: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a request: the jobs by their files' names, and files with a reason."""
+
+    jobs: dict[int, str] = field(default_factory=dict)
+    failed: Failures = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How files are to be indexed, for whom."""
+
+    options: ChunkOptions
+    owner: Owner
+    parsing: ParseOptions = field(default_factory=ParseOptions)
+
+
 class Ingest:
+    """`patience` is how many seconds those who wait for their files are kept waiting."""
+
     def __init__(
         self,
         *,
         files: FileStore,
-        versions: VersionStore,
         content: ContentFolder,
         parsers: ParserPool,
         indexer: Indexer,
+        queue: Queue,
         upload_max_mb: int,
+        patience: float,
     ) -> None:
-        self._files, self._versions, self._content = files, versions, content
-        self._parsers, self._indexer = parsers, indexer
-        self._max_mb = upload_max_mb
-        self._working = 0
+        self._files, self._content, self._parsers = files, content, parsers
+        self._indexer, self._queue = indexer, queue
+        self._max_mb, self._patience = upload_max_mb, patience
+        self._accepting = 0
 
     async def upload(
         self,
         kb: KnowledgeBase,
         uploads: Sequence[Upload],
         docs: Mapping[str, list[CustomDoc]],
+        wishes: Wishes,
         *,
         override: bool,
-        to_vector_store: bool,
-        options: ChunkOptions,
-    ) -> Failures:
-        """Every file is durable and searchable when this returns, or has its reason."""
-        failed: Failures = {}
-        with self._working_slot():
+        to_vector_store: bool = True,
+    ) -> Accepted:
+        """Every file is durable when this returns, or has its reason."""
+        await self._queue.refuse_when_full(wishes.owner.client_id)
+        accepted = Accepted()
+        with self._accepting_slot():
             for upload in uploads:
-                try:
+                with _noting(accepted, upload.name):
+                    known = await self._check(kb, upload, override=override)
                     own = docs.get(upload.name)
-                    await self._take(kb, upload, own, override, options, to_vector_store)
-                except FileFault as fault:
-                    failed[shown(upload.name)] = str(fault)
+                    if to_vector_store:
+                        await self._take(kb, upload, own, wishes, accepted)
+                    else:
+                        await self._keep(kb, upload, known, own)
             uploaded = {upload.name for upload in uploads}
             others = {name: own for name, own in docs.items() if name not in uploaded}
-            return failed | await self._customise(kb, others, options)
+            await self._customise(kb, others, wishes, accepted)
+        return accepted
 
     async def update(
         self,
         kb: KnowledgeBase,
         names: Sequence[str],
         docs: Mapping[str, list[CustomDoc]],
+        wishes: Wishes,
         *,
         override_custom_docs: bool,
-        options: ChunkOptions,
-    ) -> Failures:
+    ) -> Accepted:
         """Index files anew; those with passages of the user's own only when that is wished."""
-        failed: Failures = {}
-        with self._working_slot():
+        await self._queue.refuse_when_full(wishes.owner.client_id)
+        accepted, jobs = Accepted(), list[NewJob]()
+        with self._accepting_slot():
             for name in dict.fromkeys(names):
                 if name in docs:
                     continue
-                try:
-                    file = await self._files.find(kb.id, name)
-                    if file is None:
-                        raise errors.nothing_to_load(shown(name))
-                    if not file.custom_docs or override_custom_docs:
-                        await self._index(_Job.again(kb, file, options))
-                except FileFault as fault:
-                    failed[shown(name)] = str(fault)
-            return failed | await self._customise(kb, docs, options)
+                file = await self._files.find(kb.id, name)
+                if file is None:
+                    fault = errors.nothing_to_load(shown(name))
+                    accepted.failed[shown(name)] = str(fault)
+                elif not file.custom_docs or override_custom_docs:
+                    jobs.append(_job(kb, name, "update", wishes))
+            try:
+                await self._queue_all(jobs, accepted)
+            except FileFault:  # the knowledge base is gone, and all of them with it
+                gone = (shown(job.file_name) for job in jobs)
+                accepted.failed.update((name, str(errors.changed_meanwhile(name))) for name in gone)
+            await self._customise(kb, docs, wishes, accepted)
+        return accepted
+
+    async def outcome(self, accepted: Accepted) -> Failures:
+        """Waits for the jobs, but not for ever: what is not done yet is told like a failure."""
+        ended = {job.id: job for job in await self._queue.ended(accepted.jobs, self._patience)}
+        failed = dict(accepted.failed)
+        for job_id, name in accepted.jobs.items():
+            if why := _why_not(ended.get(job_id), shown(name)):
+                failed[shown(name)] = why
+        return failed
 
     async def remove(
         self, kb: KnowledgeBase, names: Sequence[str], *, delete_content: bool
     ) -> Failures:
         failed: Failures = {}
         for name in dict.fromkeys(names):
-            file = await self._files.find(kb.id, name)
-            if file is None or not file.listed:
-                failed[shown(name)] = str(errors.not_found(shown(name)))
-            if file is None:
-                continue
+            why = str(errors.changed_meanwhile(shown(name)))
             with anyio.CancelScope(shield=True):
-                gone = await self._files.take_out(file, keep_content=not delete_content)
-                if gone.version:
-                    await self._indexer.withdraw(kb.id, gone.version)
-                if gone.content_id:
-                    await self._content.remove(kb.id, gone.content_id)
+                taken = await self._files.take_out(
+                    kb.id, name, keep_content=not delete_content, why=why
+                )
+                if not taken.found:
+                    failed[shown(name)] = str(errors.not_found(shown(name)))
+                await self._clear(kb, taken.replaced)
         return failed
 
-    async def rebuild(
-        self, kb: KnowledgeBase, options: ChunkOptions
-    ) -> AsyncGenerator[Progress, None]:
-        """Index every file anew while the old index answers; progress comes after the work."""
+    async def rebuild(self, kb: KnowledgeBase, wishes: Wishes) -> AsyncGenerator[Progress, None]:
+        """Index every file anew while the old index answers; progress comes after the work.
+
+        It goes on when nobody listens any more.
+        """
         files = await self._files.listed(kb.id)
-        with self._working_slot():
-            for number, file in enumerate(files, 1):
-                fault = None
-                try:
-                    rows = self._kept_rows(file, options)
-                    is_custom = rows is not None and file.custom_docs
-                    await self._index(_Job.again(kb, file, options, is_custom=is_custom), rows)
-                except FileFault as error:
-                    fault = str(error)
-                yield Progress(file.name, number, len(files), fault)
+        accepted = Accepted()
+        jobs = [_job(kb, file.name, "recreate", wishes) for file in files]
+        with suppress(FileFault):  # the knowledge base is gone
+            await self._queue_all(jobs, accepted)
+        for number, (job_id, name) in enumerate(accepted.jobs.items(), 1):
+            ended = await self._queue.ended([job_id], _FOREVER)
+            fault = _why_not(next(iter(ended), None), shown(name))
+            yield Progress(name, number, len(files), fault)
 
     async def _take(
         self,
         kb: KnowledgeBase,
         upload: Upload,
-        docs: list[CustomDoc] | None,
-        override: bool,
-        options: ChunkOptions,
-        to_vector_store: bool,
+        own: list[CustomDoc] | None,
+        wishes: Wishes,
+        accepted: Accepted,
     ) -> None:
-        known = await self._check(kb, upload, override=override)
-        expected = known.content_id if known else None
-        content = await self._save(kb, upload)
-        job = _Job(kb, upload.name, content, expected, options, docs, docs is not None)
+        content = await self._save(kb, upload.name, upload.file)
+        passages = None
         try:
-            replaced = await (self._index(job) if to_vector_store else self._keep(job))
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._content.remove(kb.id, content.id)
+            passages = await self._save_passages(kb, upload.name, own) if own is not None else None
+            job = _job(kb, upload.name, "upload", wishes, content, passages)
+            await self._queue_all([job], accepted)
+        except FileFault:
+            await self._drop(kb, content, passages)
             raise
-        if replaced.content_id:
-            await self._content.remove(kb.id, replaced.content_id)
+
+    async def _keep(
+        self,
+        kb: KnowledgeBase,
+        upload: Upload,
+        known: StoredFile | None,
+        own: list[CustomDoc] | None,
+    ) -> None:
+        """Store without indexing; what answers for the file goes on answering."""
+        name = shown(upload.name)
+        content = await self._save(kb, upload.name, upload.file)
+        try:
+            if own is None:
+                path = self._content.path(kb.id, content.id)
+                await self._parsers.check(path, extension_of(upload.name))
+            expected = known.content_id if known else None
+            why = str(errors.changed_meanwhile(name))
+            replaced = await self._files.put(
+                kb.id, upload.name, content, expected_content=expected, why=why
+            )
+        except BaseException as error:
+            await self._drop(kb, content)
+            if isinstance(error, LoadFault):
+                raise errors.not_loaded(kb.name, name, error) from None
+            if isinstance(error, Superseded):
+                raise errors.changed_meanwhile(name) from None
+            raise
+        await self._clear(kb, replaced)
 
     async def _check(
         self, kb: KnowledgeBase, upload: Upload, *, override: bool
@@ -186,140 +255,102 @@ class Ingest:
                 name, f"文件超过 {self._max_mb} MB。The file is larger than {self._max_mb} MB."
             )
         known = await self._files.find(kb.id, upload.name)
-        if known and known.listed and known.size == upload.size and not override:
+        size = await self._queue.size_on_its_way(kb.id, upload.name)
+        if size is None and known and known.listed:
+            size = known.size
+        if size == upload.size and not override:
             raise errors.already_there(name)
         return known
 
-    async def _save(self, kb: KnowledgeBase, upload: Upload) -> Content:
+    async def _save(self, kb: KnowledgeBase, name: str, file: BinaryIO) -> Content:
         try:
-            return await self._content.save(kb.id, upload.file)
+            return await self._content.save(kb.id, file)
         except OSError as error:
             logger.exception("an upload could not be written")
-            raise errors.not_saved(shown(upload.name), error.strerror) from None
+            raise errors.not_saved(shown(name), error.strerror) from None
 
-    async def _keep(self, job: "_Job") -> Replaced:
-        """Store without indexing; what answers for the file goes on answering."""
-        try:
-            if job.docs is None:
-                path = self._content.path(job.kb.id, job.content.id)
-                await self._parsers.check(path, extension_of(job.name))
-            return await self._files.put(
-                job.kb.id, job.name, job.content, expected_content=job.expected
-            )
-        except (LoadFault, Superseded) as error:
-            raise _fault(job, error) from None
-
-    async def _index(
-        self, job: "_Job", rows: AsyncIterator[list[CustomDoc]] | None = None
-    ) -> Replaced:
-        """Build a version from `rows`, else from the job's passages, else from the file."""
-        pages = rows or (None if job.docs is None else _pages(job.docs))
-        if pages:
-            batches = self._parsers.index(pages)
-        else:
-            path = self._content.path(job.kb.id, job.content.id)
-            batches = self._parsers.parse(path, extension_of(job.name), job.options)
-        try:
-            built = await self._indexer.build(job.kb.id, job.name, batches)
-            return await self._flip(job, built)
-        except (LoadFault, ServiceError, Superseded) as error:
-            raise _fault(job, error) from None
-
-    async def _flip(self, job: "_Job", built: Built) -> Replaced:
-        """The database and the catalog change together, whoever hangs up."""
-        with anyio.CancelScope(shield=True):
-            try:
-                replaced = await self._files.go_live(job.version(built))
-            except BaseException:
-                await self._indexer.discard(job.kb.id, built.version)
-                raise
-            await self._indexer.switch(job.kb.id, built, replaced)
-        return replaced
+    async def _save_passages(self, kb: KnowledgeBase, name: str, docs: list[CustomDoc]) -> Content:
+        pairs = [(doc.content, doc.metadata) for doc in docs]
+        return await self._save(kb, name, BytesIO(await to_thread.run_sync(orjson.dumps, pairs)))
 
     async def _customise(
-        self, kb: KnowledgeBase, docs: Mapping[str, list[CustomDoc]], options: ChunkOptions
-    ) -> Failures:
-        failed: Failures = {}
+        self,
+        kb: KnowledgeBase,
+        docs: Mapping[str, list[CustomDoc]],
+        wishes: Wishes,
+        accepted: Accepted,
+    ) -> None:
         for name, own in docs.items():
-            try:
-                file = await self._files.find(kb.id, name)
-                if file is None:
+            with _noting(accepted, name):
+                if await self._files.find(kb.id, name) is None:
                     raise errors.not_customised(shown(name), errors.not_found(shown(name)))
-                await self._index(_Job.again(kb, file, options, docs=own, is_custom=True))
-            except FileFault as fault:
-                failed[shown(name)] = str(fault)
-        return failed
+                passages = await self._save_passages(kb, name, own)
+                try:
+                    job = _job(kb, name, "update", wishes, passages=passages)
+                    await self._queue_all([job], accepted)
+                except FileFault:
+                    await self._drop(kb, passages)
+                    raise
 
-    def _kept_rows(
-        self, file: StoredFile, options: ChunkOptions
-    ) -> AsyncIterator[list[CustomDoc]] | None:
-        """The chunk rows, when cutting the file again would give the same ones."""
-        if file.live_version and (file.custom_docs or file.options == options):
-            return self._versions.chunks(file.live_version)
-        return None
+    async def _queue_all(self, jobs: Sequence[NewJob], accepted: Accepted) -> None:
+        """Shielded: whoever hangs up, nobody takes away contents that jobs are there for."""
+        with anyio.CancelScope(shield=True):
+            try:
+                ids = await self._queue.add(jobs)
+            except Superseded:
+                raise errors.changed_meanwhile(shown(jobs[0].file_name)) from None
+        accepted.jobs.update(zip(ids, (job.file_name for job in jobs), strict=True))
+
+    async def _clear(self, kb: KnowledgeBase, replaced: Replaced) -> None:
+        """Of what nothing points to any more."""
+        if replaced.version:
+            await self._indexer.withdraw(kb.id, replaced.version)
+        for content_id in replaced.content_ids:
+            await self._content.remove(kb.id, content_id)
+
+    async def _drop(self, kb: KnowledgeBase, *contents: Content | None) -> None:
+        with anyio.CancelScope(shield=True):
+            for content in contents:
+                if content:
+                    await self._content.remove(kb.id, content.id)
 
     @contextmanager
-    def _working_slot(self) -> Iterator[None]:
-        if self._working >= _WORKING_MAX:
+    def _accepting_slot(self) -> Iterator[None]:
+        if self._accepting >= _ACCEPTING_MAX:
             raise Unavailable("Too many uploads at once. 上传过多，请稍后再试。", retry_after=5)
-        self._working += 1
+        self._accepting += 1
         try:
             yield
         finally:
-            self._working -= 1
+            self._accepting -= 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One file to index; `expected` is the content that its row must point to until the end."""
-
-    kb: KnowledgeBase
-    name: str
-    content: Content
-    expected: str | None
-    options: ChunkOptions
-    docs: list[CustomDoc] | None = None
-    is_custom: bool = False
-
-    @classmethod
-    def again(
-        cls,
-        kb: KnowledgeBase,
-        file: StoredFile,
-        options: ChunkOptions,
-        *,
-        docs: list[CustomDoc] | None = None,
-        is_custom: bool = False,
-    ) -> "_Job":
-        content = Content(file.content_id, file.size, file.mtime)
-        return cls(kb, file.name, content, file.content_id, options, docs, is_custom)
-
-    def version(self, built: Built) -> NewVersion:
-        return NewVersion(
-            id=built.version,
-            kb_id=self.kb.id,
-            file_name=self.name,
-            content=self.content,
-            expected_content=self.expected,
-            custom_docs=self.is_custom,
-            options=self.options,
-            loader=built.summary.loader,
-            splitter=built.summary.splitter,
-            chunks=built.chunks,
-            term_counts=built.packed_counts,
-        )
+def _job(
+    kb: KnowledgeBase,
+    name: str,
+    kind: JobKind,
+    wishes: Wishes,
+    content: Content | None = None,
+    passages: Content | None = None,
+) -> NewJob:
+    passages_id = passages.id if passages else None
+    return NewJob(
+        kb.id, name, kind, wishes.options, wishes.parsing, wishes.owner, content, passages_id
+    )
 
 
-def _fault(job: _Job, error: Exception) -> FileFault:
-    """What can go wrong with one file, as the sentence for its user."""
-    name = shown(job.name)
-    if isinstance(error, Superseded):
-        return errors.changed_meanwhile(name)
-    if job.docs is not None:
-        return errors.not_customised(name, error)
-    return errors.not_loaded(job.kb.name, name, error)
+def _why_not(job: Job | None, name: str) -> str | None:
+    """The reason of a file that is not done, None of one that is."""
+    if job is None:
+        return str(errors.changed_meanwhile(name))
+    if not job.is_over:
+        return str(errors.still_working(name))
+    return None if job.state == "done" else job.reason
 
 
-async def _pages(docs: list[CustomDoc]) -> AsyncIterator[list[CustomDoc]]:
-    for start in range(0, len(docs), _PAGE):
-        yield docs[start : start + _PAGE]
+@contextmanager
+def _noting(accepted: Accepted, name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileFault as fault:
+        accepted.failed[shown(name)] = str(fault)

@@ -80,6 +80,41 @@ class ChunkRow(SQLModel, table=True):
     meta_data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
+class JobRow(SQLModel, table=True):
+    """A file to index; at most one of a file's jobs runs, and they run in order."""
+
+    __tablename__ = "ingest_job"
+    __table_args__ = (
+        Index("ix_ingest_job_queue", "state", "owner_client", "id"),
+        Index("ix_ingest_job_file", "kb_id", "file_name"),
+        Index("ix_ingest_job_turn", "owner_client", "lease_token"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(foreign_key="knowledge_base.id")
+    file_name: str = Field(max_length=255)
+    kind: str = Field(max_length=10)
+    content_id: str | None = Field(default=None, max_length=32)
+    content_size: int = 0
+    content_mtime: float = 0
+    passages_id: str | None = Field(default=None, max_length=32)
+    options: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    owner_client: str = Field(max_length=64)
+    owner_user: str = Field(sa_column=Column(Text, nullable=False))
+    state: str = Field(default="queued", max_length=10)
+    step: str = Field(default="", max_length=10)
+    done: int = 0
+    total: int | None = None
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    attempts: int = 0
+    lease_token: int = Field(default=0, index=True)
+    lease_until: float = 0
+    version: str | None = Field(default=None, max_length=32)
+    create_time: datetime = Field(default_factory=now)
+    update_time: datetime = Field(default_factory=now)
+
+
 class QuestionRow(SQLModel, table=True):
     __tablename__ = "question"
 

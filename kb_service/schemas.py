@@ -17,6 +17,10 @@ from pydantic import (
 
 from kb_service.entities import (
     CustomDoc,
+    Job,
+    JobKind,
+    JobState,
+    JobStep,
     KnowledgeBase,
     Question,
     Visibility,
@@ -238,6 +242,70 @@ class ManagedKnowledgeBases(BaseModel):
     total: int
     page: int
     page_size: int
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+UtcTime = Annotated[datetime, AfterValidator(_utc)]
+
+
+class JobItem(BaseModel):
+    """Management: `done` of `total` are pages, or chunks; `total` is null until it is known.
+
+    `reason` says why it failed or was cancelled, or what was left out of a file that is done.
+    """
+
+    id: int
+    knowledge_base: str
+    file_name: str
+    kind: JobKind
+    state: JobState
+    step: JobStep
+    done: int
+    total: int | None
+    reason: str
+    attempts: int
+    owner_client: str
+    owner_user: str
+    create_time: UtcTime
+    update_time: UtcTime
+
+    @classmethod
+    def of(cls, job: Job) -> "JobItem":
+        return cls(
+            id=job.id,
+            knowledge_base=job.kb_name,
+            file_name=job.file_name,
+            kind=job.kind,
+            state=job.state,
+            step=job.step,
+            done=job.done,
+            total=job.total,
+            reason=job.reason,
+            attempts=job.attempts,
+            owner_client=job.owner.client_id,
+            owner_user=job.owner.user_id,
+            create_time=job.create_time,
+            update_time=job.update_time,
+        )
+
+
+class Jobs(BaseModel):
+    """Management: one page."""
+
+    items: list[JobItem]
+    total: int
+    page: int
+    page_size: int
+
+
+class AcceptedFiles(BaseModel):
+    """Management: the jobs of what was taken, and of what was refused the reason by its name."""
+
+    jobs: list[JobItem]
+    refused: dict[str, str]
 
 
 class KnowledgeBaseFound(BaseModel):

@@ -32,6 +32,14 @@ class KbSettings(ServiceSettings):
     qdrant_api_key: SecretStr = Field(
         SecretStr(""), description="API key of the Qdrant server. Qdrant 服务的密钥。"
     )
+    redis_url: SecretStr = Field(
+        SecretStr(""),
+        description="Redis that counts for all copies of a service, e.g. redis://127.0.0.1:6379/0;"
+        " empty: each process counts alone. 多副本共用的限流计数，留空则各进程单独计数。",
+    )
+    kb_workers: int = Field(
+        2, ge=1, le=64, description="Files that a process indexes at once. 单进程同时处理的文件数。"
+    )
     upload_max_mb: int = Field(
         100, ge=1, le=4096, description="Largest file to upload, in MB. 单个文件的大小上限（MB）。"
     )
@@ -58,6 +66,11 @@ class KbSettings(ServiceSettings):
         if bool(self.embedding_api_base_url) != bool(self.embedding_api_model):
             raise ValueError("EMBEDDING-API needs both BASE_URL and MODEL")
         return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes of this service may work on the same data."""
+        return bool(self.qdrant_url and self.redis_url.get_secret_value())
 
     @property
     def folder(self) -> Path:

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from kb_service.context import Context
-from kb_service.entities import ChunkOptions, CustomDoc, KnowledgeBase
+from kb_service.entities import ChunkOptions, CustomDoc, KnowledgeBase, Owner
 from kb_service.errors import not_customised
 from kb_service.names import shown
 from kb_service.schemas import custom_docs
@@ -38,6 +38,10 @@ async def _listed_knowledge_base(
 
 
 ListedKnowledgeBaseDep = Annotated[KnowledgeBase, Depends(_listed_knowledge_base)]
+
+
+def owner_of(caller: Caller) -> Owner:
+    return Owner(caller.client_id, caller.user_id)
 
 
 def chunk_options(

@@ -15,12 +15,13 @@ from kb_service.api.dependencies import (
     WriterDep,
     chunk_options,
     given_docs,
+    owner_of,
 )
 from kb_service.api.uploads import UploadRoute
 from kb_service.context import Context
 from kb_service.entities import ChunkOptions
 from kb_service.errors import NoSuchKnowledgeBase
-from kb_service.ingest import Progress, Upload
+from kb_service.ingest import Progress, Upload, Wishes
 from kb_service.names import check_knowledge_base_name, extension_of, shown
 from kb_service.schemas import (
     DeleteDocs,
@@ -84,14 +85,16 @@ async def upload_docs(
 ) -> FilesDone:
     kb = context.library.writable(knowledge_base_name, caller)
     good, bad = given_docs(docs)
-    failed = await context.ingest.upload(
+    options = chunk_options(context, chunk_size, chunk_overlap, zh_title_enhance)
+    accepted = await context.ingest.upload(
         kb,
         [Upload(file.filename or "", file.size or 0, file.file) for file in files],
         good,
+        Wishes(options, owner_of(caller)),
         override=override,
         to_vector_store=to_vector_store,
-        options=chunk_options(context, chunk_size, chunk_overlap, zh_title_enhance),
     )
+    failed = await context.ingest.outcome(accepted)
     return FilesDone(msg="文件上传与向量化完成", data=FailedFiles(failed_files=failed | bad))
 
 
@@ -106,13 +109,15 @@ async def delete_docs(body: DeleteDocs, context: ContextDep, caller: WriterDep) 
 async def update_docs(body: UpdateDocs, context: ContextDep, caller: WriterDep) -> FilesDone:
     kb = context.library.writable(body.knowledge_base_name, caller)
     good, bad = given_docs(body.docs)
-    failed = await context.ingest.update(
+    options = chunk_options(context, body.chunk_size, body.chunk_overlap, body.zh_title_enhance)
+    accepted = await context.ingest.update(
         kb,
         body.file_names,
         good,
+        Wishes(options, owner_of(caller)),
         override_custom_docs=body.override_custom_docs,
-        options=chunk_options(context, body.chunk_size, body.chunk_overlap, body.zh_title_enhance),
     )
+    failed = await context.ingest.outcome(accepted)
     return FilesDone(msg="更新文档完成", data=FailedFiles(failed_files=failed | bad))
 
 
@@ -154,7 +159,8 @@ async def _rebuilding(
     except NoSuchKnowledgeBase:
         yield stream_chunk({"code": 404, "msg": f"未找到知识库 ‘{shown(name)}’"})
         return
-    async with aclosing(context.ingest.rebuild(kb, options)) as progress:
+    wishes = Wishes(options, owner_of(caller))
+    async with aclosing(context.ingest.rebuild(kb, wishes)) as progress:
         async for step in progress:
             yield stream_chunk(_step(kb.name, step))
     await context.library.note_rebuilt(kb.name)

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from kb_service.errors import Unreadable, UploadTooLarge
 from servicekit.errors import EnvelopeRoute, Forbidden
 from servicekit.identity import CALLER_HEADER, CallerVerifier
 
@@ -36,6 +37,22 @@ class _CappedRoute(APIRoute):
 
 class UploadRoute(EnvelopeRoute, _CappedRoute):
     """A route of the old wire with a multipart body; `app.state.context` knows the largest file."""
+
+
+class ManagementUploadRoute(_CappedRoute):
+    """The same with true statuses and problem details."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_or_explain(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HTTPException as error:
+                kind = UploadTooLarge if error.status_code == 413 else Unreadable
+                raise kind(error.detail) from None
+
+        return handle_or_explain
 
 
 class _UploadRequest(Request):

@@ -4,8 +4,18 @@ Indexing takes seconds and SQLite has one writer, so nobody may hold a transacti
 """
 
 from kb_service.store.files import FileStore
+from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
+from kb_service.store.leases import LeaseStore
 from kb_service.store.questions import QuestionStore
 from kb_service.store.versions import VersionStore
 
-__all__ = ["FileStore", "KnowledgeBaseStore", "QuestionStore", "VersionStore"]
+__all__ = [
+    "FileStore",
+    "JobStore",
+    "KnowledgeBaseStore",
+    "LeaseStore",
+    "Page",
+    "QuestionStore",
+    "VersionStore",
+]

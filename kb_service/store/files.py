@@ -2,17 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kb_service.entities import ChunkOptions, Content, NewVersion, Replaced, StoredFile
-from kb_service.errors import Superseded
-from kb_service.models import BUILDING, LIVE, RETIRED, FileRow, VersionRow
-from kb_service.names import extension_of
+from kb_service.entities import ChunkOptions, Content, Lease, NewVersion, Replaced, StoredFile
+from kb_service.errors import LeaseLost, Superseded
+from kb_service.models import BUILDING, LIVE, RETIRED, FileRow, JobRow, VersionRow
+from kb_service.store.job_rows import NO_CONTENT, give_up_contents, new_file, stop_jobs
+from kb_service.store.leases import hold
 from servicekit.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOut:
+    """`found` is whether there was something to take out that a user knows of."""
+
+    replaced: Replaced
+    found: bool
 
 
 class FileStore:
@@ -35,34 +45,53 @@ class FileStore:
             return [_entity(row) for row in await session.exec(rows)]
 
     async def content_ids(self) -> set[str]:
+        """What must stay on disk: contents of files, and those that jobs still need."""
+        needed = select(JobRow.content_id, JobRow.passages_id).where(col(JobRow.state) != "done")
         async with self._database.reading() as session:
-            return set(await session.exec(select(col(FileRow.content_id))))
+            known = set(await session.exec(select(col(FileRow.content_id))))
+            known.update(one for pair in await session.exec(needed) for one in pair if one)
+        return known
 
     async def put(
-        self, kb_id: int, name: str, content: Content, *, expected_content: str | None
+        self, kb_id: int, name: str, content: Content, *, expected_content: str | None, why: str
     ) -> Replaced:
-        """Point the file to new content and leave its index alone. Raises Superseded."""
+        """Point the file to new content and leave its index alone; jobs for it stop, and `why`.
+
+        Raises Superseded.
+        """
         async with self._writing() as session:
-            row, replaced = await _expect(session, kb_id, name, expected_content)
-            _fill(row, content)
+            row = await _find(session, kb_id, name)
+            if (row and row.content_id) != expected_content:
+                raise Superseded
+            await stop_jobs(session, kb_id, name, why)
+            gone = await give_up_contents(session, kb_id, name)
+            row = row or new_file(kb_id, name)
+            gone |= _fill(row, content)
             # What is live was not made from this content: a rebuild must read the file.
             row.chunk_size = row.chunk_overlap = None
             row.custom_docs = False
             session.add(row)
-        return Replaced(None, replaced.content_id)
+        return Replaced(None, gone)
 
-    async def go_live(self, new: NewVersion) -> Replaced:
-        """Flip the file to a finished version, all or nothing. Raises Superseded."""
-        async with self._writing() as session:
-            row, replaced = await _expect(session, new.kb_id, new.file_name, new.expected_content)
+    async def go_live(self, new: NewVersion, lease: Lease) -> Replaced:
+        """Flip the file to a finished version, all or nothing. Raises LeaseLost."""
+        async with self._database.transaction() as session:
+            await hold(session, lease, step="removing")
+            job = await session.get_one(JobRow, lease.job_id)
+            row = await _find(session, new.kb_id, new.file_name) or new_file(
+                new.kb_id, new.file_name
+            )
             flipped = await session.exec(
                 update(VersionRow)
                 .where(col(VersionRow.id) == new.id, col(VersionRow.state) == BUILDING)
                 .values(state=LIVE, chunks=new.chunks, term_counts=new.term_counts)
             )
             if not flipped.rowcount:
-                raise Superseded
-            _fill(row, new.content)
+                raise LeaseLost
+            gone = frozenset({job.passages_id} if job.passages_id else ())
+            if job.content_id:
+                gone |= await give_up_contents(session, new.kb_id, new.file_name)
+            replaced = Replaced(row.live_version, gone | _fill(row, new.content))
             row.document_loader_name = new.loader or row.document_loader_name
             row.text_splitter_name = new.splitter or row.text_splitter_name
             row.custom_docs, row.docs_count = new.custom_docs, new.chunks
@@ -73,20 +102,29 @@ class FileStore:
             await _retire(session, replaced.version)
         return replaced
 
-    async def take_out(self, file: StoredFile, *, keep_content: bool) -> Replaced:
-        """Remove the row, or only take it off the list, so that it can be indexed again."""
+    async def take_out(self, kb_id: int, name: str, *, keep_content: bool, why: str) -> TakenOut:
+        """Remove the row, or only take it off the list, so that it can be indexed again.
+
+        Jobs for it stop, and `why`.
+        """
+        gone = frozenset[str]()
         async with self._database.transaction() as session:
-            row = await session.get(FileRow, file.id)
+            was_on_its_way = await stop_jobs(session, kb_id, name, why)
+            row = await _find(session, kb_id, name)
+            was_listed = row is not None and row.listed
+            if not keep_content:
+                gone |= await give_up_contents(session, kb_id, name)
             if row is None:
-                return Replaced(None, None)
-            gone = Replaced(row.live_version, None if keep_content else row.content_id)
+                return TakenOut(Replaced(None, gone), found=was_on_its_way)
+            replaced = Replaced(row.live_version, gone)
             await _retire(session, row.live_version)
-            if keep_content:
+            if keep_content and row.content_id != NO_CONTENT:
                 row.listed, row.live_version, row.docs_count = False, None, 0
                 session.add(row)
             else:
+                replaced = Replaced(row.live_version, gone | ({row.content_id} - {NO_CONTENT}))
                 await session.delete(row)
-        return gone
+        return TakenOut(replaced, found=was_listed or was_on_its_way)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncSession]:
@@ -103,24 +141,13 @@ async def _find(session: AsyncSession, kb_id: int, name: str) -> FileRow | None:
     return (await session.exec(wanted)).first()
 
 
-async def _expect(
-    session: AsyncSession, kb_id: int, name: str, content_id: str | None
-) -> tuple[FileRow, Replaced]:
-    row = await _find(session, kb_id, name)
-    if (row and row.content_id) != content_id:
-        raise Superseded
-    if row is None:
-        row = FileRow(
-            kb_id=kb_id, file_name=name, file_ext=extension_of(name), file_version=0, content_id=""
-        )
-        return row, Replaced(None, None)
-    return row, Replaced(row.live_version, row.content_id)
-
-
-def _fill(row: FileRow, content: Content) -> None:
+def _fill(row: FileRow, content: Content) -> frozenset[str]:
+    """Gives the content that it had."""
+    before = frozenset({row.content_id} - {NO_CONTENT, content.id})
     row.file_version += row.content_id != content.id
     row.content_id, row.listed = content.id, True
     row.file_size, row.file_mtime = content.size, content.mtime
+    return before
 
 
 async def _retire(session: AsyncSession, version: str | None) -> None:

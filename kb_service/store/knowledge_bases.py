@@ -12,6 +12,7 @@ from kb_service.errors import NameTaken
 from kb_service.models import (
     RETIRED,
     FileRow,
+    JobRow,
     KnowledgeBaseRow,
     MilestoneRow,
     QuestionRow,
@@ -96,6 +97,7 @@ class KnowledgeBaseStore:
             versions = list(await session.exec(select(col(VersionRow.id)).where(*live)))
             await session.exec(update(VersionRow).where(*live).values(state=RETIRED))
             await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
+            await session.exec(delete(JobRow).where(col(JobRow.kb_id) == kb.id))
             await session.exec(delete(QuestionRow).where(col(QuestionRow.kb_name) == kb.name))
             await session.exec(delete(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb.id))
         return versions

@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Sequence
 from sqlalchemy import delete, insert
 from sqlmodel import col, select
 
-from kb_service.entities import CustomDoc, LiveVersion
+from kb_service.entities import CustomDoc, Lease, LiveVersion
+from kb_service.errors import LeaseLost
 from kb_service.models import (
     LIVE,
     ChunkRow,
     CollectionRow,
     FileRow,
+    JobRow,
     KnowledgeBaseRow,
     VersionRow,
 )
+from kb_service.store.leases import hold
 from servicekit.database import Database
 
 _PAGE = 500
@@ -25,14 +28,19 @@ class VersionStore:
     def __init__(self, database: Database, *, collection: str) -> None:
         self._database, self.collection = database, collection
 
-    async def begin(self, version: str, kb_id: int) -> None:
-        """Note the version before anything of it exists, so that a crash leaves nothing behind."""
+    async def begin(self, version: str, kb_id: int, lease: Lease) -> None:
+        """Note the version before anything of it exists, so that a crash leaves nothing behind.
+
+        Raises LeaseLost.
+        """
         async with self._database.transaction() as session:
+            await hold(session, lease, version=version)
             session.add(VersionRow(id=version, kb_id=kb_id, collection=self.collection))
 
     async def add_chunks(
         self, version: str, start: int, chunks: Sequence[tuple[str, CustomDoc]]
     ) -> None:
+        """Raises LeaseLost when the version was cleaned away meanwhile."""
         rows = [
             {
                 "version": version,
@@ -44,6 +52,8 @@ class VersionStore:
             for position, (doc_id, doc) in enumerate(chunks, start)
         ]
         async with self._database.transaction() as session:
+            if await session.get(VersionRow, version) is None:
+                raise LeaseLost
             await session.exec(insert(ChunkRow), params=rows)
 
     async def chunks(self, version: str) -> AsyncIterator[list[CustomDoc]]:
@@ -72,8 +82,13 @@ class VersionStore:
             ]
 
     async def leftovers(self) -> list[tuple[str, int]]:
-        """Versions (with their knowledge base) that are half done or not yet cleaned away."""
-        rows = select(VersionRow.id, VersionRow.kb_id).where(col(VersionRow.state) != LIVE)
+        """Versions (with their knowledge base) that no worker builds and no file points to."""
+        being_built = select(col(JobRow.version)).where(
+            col(JobRow.state) == "running", col(JobRow.version).is_not(None)
+        )
+        rows = select(VersionRow.id, VersionRow.kb_id).where(
+            col(VersionRow.state) != LIVE, col(VersionRow.id).not_in(being_built)
+        )
         async with self._database.reading() as session:
             return list(await session.exec(rows))
 
@@ -88,6 +103,12 @@ class VersionStore:
         )
         async with self._database.reading() as session:
             return list(await session.exec(rows))
+
+    async def size_of(self, version: str) -> int:
+        """Its number of chunks, once it is live."""
+        row = select(VersionRow.chunks).where(col(VersionRow.id) == version)
+        async with self._database.reading() as session:
+            return (await session.exec(row)).first() or 0
 
     async def collection_of(self, version: str) -> str | None:
         row = select(VersionRow.collection).where(col(VersionRow.id) == version)

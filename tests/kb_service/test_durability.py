@@ -98,10 +98,10 @@ async def test_what_was_acknowledged_survives_a_kill(make_settings: Make, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["new.txt", "old.txt"])
-async def test_a_kill_in_the_middle_leaves_nothing_half(
+async def test_a_kill_in_the_middle_loses_nothing(
     make_settings: Make, tmp_path: Path, name: str
 ) -> None:
-    """Of a new file nothing stays; of one that was being replaced the old version answers."""
+    """The old version answers until the new one, begun again by the next start, takes its place."""
     async with process(make_settings().chat2llm_data) as (kb, pid):
         await kb.create()
         await kb.uploaded(("old.txt", OLD))
@@ -119,13 +119,26 @@ async def test_a_kill_in_the_middle_leaves_nothing_half(
     assert len(list((tmp_path / "kb" / "content").glob("*/*"))) == 2
     async with connected(make_settings()) as kb:
         assert await kb.files() == ["old.txt"]
-        found = await kb.search("带薪年假", top_k=10)
-        assert [one["page_content"] for one in found] == [OLD.decode()]
+        assert [one["page_content"] for one in await kb.search("带薪年假", top_k=10)] == [
+            OLD.decode()
+        ]
+
+        async def is_done() -> bool:
+            with rows(tmp_path) as database:
+                states = database.execute("SELECT DISTINCT state FROM ingest_job").fetchall()
+            return bool(states == [("done",)])
+
+        await _until(is_done)
+        names = await kb.files()
+        assert names == sorted({"old.txt", name}, reverse=True)
     with rows(tmp_path) as database:
-        assert database.execute("SELECT count(*) FROM chunk").fetchone() == (1,)
-        assert database.execute("SELECT state FROM index_version").fetchall() == [("live",)]
-    assert await points(tmp_path, 1) == 1
-    assert len(list((tmp_path / "kb" / "content").glob("*/*"))) == 1
+        (chunks,) = database.execute("SELECT count(*) FROM chunk").fetchone()
+        (listed,) = database.execute("SELECT sum(docs_count) FROM knowledge_file").fetchone()
+        states = database.execute("SELECT state FROM index_version").fetchall()
+    assert chunks == listed
+    assert states == [("live",)] * len(names)
+    assert await points(tmp_path, 1) == chunks
+    assert len(list((tmp_path / "kb" / "content").glob("*/*"))) == len(names)
 
 
 async def test_a_removal_that_died_half_way_is_finished(

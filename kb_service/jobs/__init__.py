@@ -1,0 +1,1 @@
+"""Indexing as jobs: the row is the truth, whoever claims it works, and a broker says when."""

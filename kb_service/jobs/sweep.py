@@ -1,0 +1,52 @@
+"""What nobody else mends: jobs of workers that died, signals that were lost, rows grown old."""
+
+import asyncio
+import logging
+
+from kb_service.content import ContentFolder
+from kb_service.indexer import Indexer
+from kb_service.jobs.team import Team
+from kb_service.store import JobStore, LeaseStore
+
+_EVERY = 15.0
+_PURGE_AFTER = 240  # rounds: an hour
+
+logger = logging.getLogger(__name__)
+
+
+class Sweep:
+    def __init__(
+        self,
+        *,
+        leases: LeaseStore,
+        jobs: JobStore,
+        indexer: Indexer,
+        content: ContentFolder,
+        team: Team,
+    ) -> None:
+        self._leases, self._jobs = leases, jobs
+        self._indexer, self._content, self._team = indexer, content, team
+
+    async def run(self) -> None:
+        """For as long as the service runs, at once to begin with."""
+        rounds = 0
+        while True:
+            try:
+                await self.once()
+                if rounds % _PURGE_AFTER == 0:
+                    await self._purge()
+            except Exception:  # the boundary of a background task: the next round tries again
+                logger.exception("the sweep failed")
+            rounds += 1
+            await asyncio.sleep(_EVERY)
+
+    async def once(self) -> None:
+        if found := await self._leases.recover():
+            logger.warning("%d jobs had lost their worker", found)
+            await self._indexer.clean()
+        if await self._leases.has_queued():
+            self._team.call()
+
+    async def _purge(self) -> None:
+        for kb_id, content_id in await self._jobs.purge():
+            await self._content.remove(kb_id, content_id)
