@@ -9,7 +9,8 @@ from kb_service.loaders import LoadFault
 
 _SAMPLE = 1 << 16
 _SURE = 0.5  # the share of usual characters, among those beyond ASCII, that Chinese text exceeds
-_GUESSABLE = 32  # bytes beyond ASCII: fewer are accents in a Western text
+_GUESSABLE = 0.15  # the share of bytes beyond ASCII; fewer are accents in a Western text
+_WORDS = 32  # bytes that are too few to guess by
 _BAD_MAX = 0.02  # the share of broken characters that a text may have
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -25,6 +26,7 @@ _FREQUENT = frozenset(
     "小么心多天而能好都然没日于起还发成事只作当想看文无开手十用主行方又如前所本见经头面公同三已老从动两长"
     "知民样现分将外但身些与高意进把法此实回二理美点月明其种声全工己话儿者向情部正名定女问力机给等几很业"
     "這來個國說們為時會著過學對裡後麼當還發見經頭長樣現將與實點種聲話從動兩開無請員關於規電書業間問題"
+    "公司员职请制度规管理项目电话网书业间题联系服务产品"
     "，。、：；！？（）「」《》“”\u3000"
 )
 _NO_TEXT = "内容不是文本，与扩展名不符。The content is not text."
@@ -44,12 +46,24 @@ def decode(raw: bytes, declared: str | None = None) -> str:
         return _checked(raw.decode(mark, errors="replace"))
     has_zeros = b"\0" in raw[:_SAMPLE]
     named = [] if has_zeros else ["utf-8", *([_known(declared)] if declared else [])]
+    if len(raw) <= _WORDS and _seems_chinese(raw):
+        named[:1] = []
     for encoding in named:
         try:
             return _checked(raw.decode(encoding))
         except (UnicodeDecodeError, LookupError):
             continue
     return _checked(raw.decode(_likeliest(raw, has_zeros=has_zeros), errors="replace"))
+
+
+def _seems_chinese(raw: bytes) -> bool:
+    """A few words of GBK that happen to be valid UTF-8, all of it rare letters there."""
+    try:
+        letters = raw.decode()
+    except UnicodeDecodeError:
+        return False
+    is_rare = all("\x80" <= letter < "\u0800" for letter in letters if not letter.isspace())
+    return is_rare and _score(raw, "gb18030") > 1
 
 
 def _known(declared: str) -> str:
@@ -78,11 +92,12 @@ def _likeliest(raw: bytes, *, has_zeros: bool) -> str:
         return best
     if has_zeros:
         raise LoadFault(_NO_TEXT)
-    if sum(byte >= 0x80 for byte in raw[:_SAMPLE]) < _GUESSABLE:
+    sample = raw[:_SAMPLE]
+    if sum(byte >= 0x80 for byte in sample) < max(_GUESSABLE * len(sample), _WORDS):
         return "cp1252"
     from charset_normalizer import from_bytes
 
-    guess = from_bytes(raw[:_SAMPLE]).best()
+    guess = from_bytes(sample).best()
     return guess.encoding if guess else best
 
 

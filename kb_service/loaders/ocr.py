@@ -1,7 +1,9 @@
 """Text off pictures, by the models in RapidOCR's wheel: nothing is downloaded."""
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +38,45 @@ def read(picture: Any) -> str:
     if found.txts is None:
         return ""
     boxes = [
-        (float(box[:, 1].mean()), float(box[:, 0].min()), float(np.ptp(box[:, 1])), text)
+        _Box(text, float(box[:, 1].mean()), float(np.ptp(box[:, 1])), *_ends(box[:, 0]))
         for box, text, score in zip(found.boxes, found.txts, found.scores, strict=True)
         if score >= _SCORE_MIN
     ]
     return "\n".join(_lines(boxes))
 
 
-def _lines(boxes: list[tuple[float, float, float, str]]) -> list[str]:
-    """Boxes are (middle, left, height, text); those at one height are one line."""
-    lines: list[list[tuple[float, float, float, str]]] = []
-    for box in sorted(boxes):
-        if lines and box[0] - lines[-1][0][0] < lines[-1][0][2] / 2:
+@dataclass(frozen=True, slots=True)
+class _Box:
+    text: str
+    middle: float
+    height: float
+    left: float
+    right: float
+
+
+def _ends(across: Any) -> tuple[float, float]:
+    return float(across.min()), float(across.max())
+
+
+def _lines(boxes: list[_Box]) -> list[str]:
+    """Boxes at one height are one line."""
+    lines: list[list[_Box]] = []
+    for box in sorted(boxes, key=lambda box: box.middle):
+        if lines and box.middle - lines[-1][0].middle < lines[-1][0].height / 2:
             lines[-1].append(box)
         else:
             lines.append([box])
-    return [" ".join(box[3] for box in sorted(line, key=lambda box: box[1])) for line in lines]
+    return [_joined(sorted(line, key=lambda box: box.left)) for line in lines]
+
+
+def _joined(line: list[_Box]) -> str:
+    """With a space where there is one to be seen, or where Latin words meet."""
+    text = line[0].text
+    for one, other in pairwise(line):
+        is_apart = other.left - one.right > one.height
+        is_latin = one.text[-1:].isascii() or other.text[:1].isascii()
+        text += f" {other.text}" if is_apart or is_latin else other.text
+    return text
 
 
 @cache

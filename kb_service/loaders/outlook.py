@@ -46,7 +46,7 @@ def load(path: Path, reading: Reading) -> Iterator[Section]:
 class _Storage:
     """The properties of a message or of an attachment."""
 
-    def __init__(self, document: olefile.OleFileIO[str], folder: str) -> None:
+    def __init__(self, document: "olefile.OleFileIO[str]", folder: str) -> None:
         self._document, self._folder = document, folder
 
     def text(self, number: str) -> str:
@@ -76,7 +76,7 @@ class _Storage:
         return content
 
 
-def _attachments(document: olefile.OleFileIO[str]) -> list[str]:
+def _attachments(document: "olefile.OleFileIO[str]") -> list[str]:
     folders = sorted({entry[0] for entry in document.listdir() if entry[0].startswith("__attach")})
     storages = [_Storage(document, f"{folder}/") for folder in folders]
     return [storage.text(_LONG_NAME) or storage.text(_SHORT_NAME) for storage in storages]

@@ -75,12 +75,14 @@ class _Pages:
         """The page, cut where the outline says that a chapter begins."""
         lines = [line.strip() for line in text.replace("\ufffe", "").splitlines()]
         full = 0.8 * max(map(len, lines), default=0)
-        start = 0
+        start = headings = 0
         for level, title in self._outline.get(number, []):
             at = _line_of(title, lines, start)
-            if at is not None and at > start:
-                yield from self._section(number, lines[start:at], full)
-                start = at
+            if at is not None:
+                if at - start > headings:
+                    yield from self._section(number, lines[start:at], full)
+                    start, headings = at, 0
+                headings += 1
             self._path = {known: name for known, name in self._path.items() if known < level}
             self._path[level] = title
         yield from self._section(number, lines[start:], full)
