@@ -34,7 +34,8 @@ async def arrive(
     if other is not None:
         return page(
             "switch.html",
-            referrer="no-referrer",
+            # Not the token, but the origin: without it the form's Origin would be null.
+            referrer="strict-origin",
             embedded_by=principal.origins,
             principal=principal,
             other=other,

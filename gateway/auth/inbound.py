@@ -42,14 +42,18 @@ _DROPPED = frozenset(
         b"proxy-connection",
         b"te",
         b"trailer",
+        b"true-client-ip",
         b"upgrade",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-server",
+        b"x-client-cert",
+        b"x-client-ip",
+        b"x-original-url",
         b"x-real-ip",
         b"x-request-id",
+        b"x-rewrite-url",
     )
 )
+# Ours, and what proxies use to say who or where somebody is: no service shall ever believe it.
+_DROPPED_STARTS = (b"x-chat2llm", b"x-forwarded-", b"x-remote-", b"remote-", b"x-auth")
 _REPEATABLE = frozenset((b"api-token", b"authorization", b"cookie", b"x-forwarded-for"))
 
 
@@ -100,7 +104,7 @@ class Inbound:
             if name in _READ:
                 self._note(name, _text(value))
             # An underscore becomes a hyphen in some servers: such names only serve to forge.
-            elif name not in _DROPPED and b"_" not in name and name[:11] != b"x-chat2llm-":
+            elif not (name in _DROPPED or b"_" in name or name.startswith(_DROPPED_STARTS)):
                 self.headers.append((name.decode("latin-1"), _text(value)))
         if size > _LONGEST_HEAD:
             raise HeadTooLarge
