@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import anyio
 from fastapi import FastAPI
@@ -48,6 +49,7 @@ from servicekit.identity import CallerVerifier
 from servicekit.logs import configure_logs
 
 Clock = Callable[[], float]
+Work = Callable[[], Coroutine[Any, Any, None]]
 _CLEANING_SECONDS = 3600
 
 
@@ -61,19 +63,19 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
             migrated_database(chosen) as database,
             aclosing(_wecom(chosen, clock)) as wecom,
             _redis(chosen, clock) as redis,
-            anyio.create_task_group() as tasks,
         ):
             audit = AuditLog(
                 AuditStore(database), retention_days=chosen.audit_retention_days, clock=clock
             )
             watch = Watch(FailedAttempts(chosen.login_failures, clock, redis=redis), audit)
             shared = _Shared(chosen, ensure_secrets(chosen), database, watch, redis, clock)
-            for work in await _wire(app, shared, wecom):
-                tasks.start_soon(work)
-            yield
-            tasks.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await audit.flush()
+            beside = await _wire(app, shared, wecom)
+            async with anyio.create_task_group() as tasks:
+                for work in beside:
+                    tasks.start_soon(work)
+                yield
+                tasks.cancel_scope.cancel()
+            await audit.flush()
 
     app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
     for routes in api.routers:
@@ -107,9 +109,7 @@ class _Shared:
     clock: Clock
 
 
-async def _wire(
-    app: FastAPI, shared: _Shared, wecom: WeCom
-) -> tuple[Callable[[], Awaitable[None]], ...]:
+async def _wire(app: FastAPI, shared: _Shared, wecom: WeCom) -> tuple[Work, ...]:
     """Put the service together; the work that goes on beside it."""
     secrets, database, watch, clock = shared.secrets, shared.database, shared.watch, shared.clock
     master_key, store = MasterKey(secrets.master_key), Store(database)
@@ -134,6 +134,7 @@ async def _wire(
         accounts=Accounts(store, sessions, hosts, admins, watch, clock=clock),
         admins=admins,
         sso=_single_sign_on(shared, store, sessions, wecom, master_key),
+        audit=watch.audit,
         caller_key=secrets.caller_key,
         introspection_key=secrets.introspection_key,
     )

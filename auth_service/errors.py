@@ -22,11 +22,17 @@ from servicekit.settings import ConfigurationError
 
 
 class CredentialRefused(Exception):
-    """A credential that nobody may use; which of its parts is wrong stays with us."""
+    """A credential that nobody may use; which of its parts is wrong stays with us.
 
-    def __init__(self, reason: Literal["invalid", "expired"] = "invalid") -> None:
+    `cause` is for the audit log.
+    """
+
+    def __init__(
+        self, reason: Literal["invalid", "expired"] = "invalid", *, cause: str = ""
+    ) -> None:
         super().__init__(reason)
         self.reason: Literal["invalid", "expired"] = reason
+        self.cause = cause or reason
 
 
 class TooManyFailures(TooManyRequests):

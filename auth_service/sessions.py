@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from auth_service.errors import CredentialRefused
-from auth_service.store.credentials import Store, StoredSession
+from auth_service.store.credentials import NewSession, Store, StoredSession
 
 SESSION_PREFIX = "c2s-"
 SESSION_SECONDS = 8 * 3600
@@ -30,25 +30,28 @@ class Sessions:
 
     async def open(self, client_id: int, user_id: str, *, method: str) -> SessionToken:
         """A new session, for a login without a v1 token."""
-        token = _text(secrets.token_bytes(32))
-        opened = await self._open(token, client_id, user_id, method)
-        return SessionToken(token, opened.expires_at)
+        token, new = self.new(client_id, user_id, method=method)
+        await self._store.open_session(new)
+        return token
 
     async def open_for(self, credential: str, client_id: int, user_id: str) -> SessionToken | None:
         """The one session of a v1 token, however often it is asked for; None when revoked."""
         token = _text(hmac.digest(self._derive_key, credential.encode(), "sha256"))
         found = await self._store.session(_hash(token))
         if found is None or found.expires_at <= self._clock():
-            found = await self._open(token, client_id, user_id, "v1")
+            found = await self._store.open_session(self._begun(token, client_id, user_id, "v1")[1])
         return None if found.revoked else SessionToken(token, found.expires_at)
 
     async def find(self, token: str) -> StoredSession:
         """The live session of this token. Raises CredentialRefused."""
         found = await self._store.session(_hash(token))
-        if found is None or found.revoked or not found.enable:
+        if found is None:
             raise CredentialRefused
-        if found.created_at < (found.tokens_not_before or 0):
-            raise CredentialRefused
+        begun_after = max(found.user_not_before or 0, found.client_not_before or 0)
+        if found.revoked or found.created_at < begun_after:
+            raise CredentialRefused(cause="revoked")
+        if not found.enable:
+            raise CredentialRefused(cause="disabled")
         if found.expires_at <= self._clock():
             raise CredentialRefused("expired")
         return found
@@ -56,19 +59,17 @@ class Sessions:
     async def revoke(self, token: str) -> None:
         await self._store.revoke_session(_hash(token))
 
-    async def forget_expired(self, *, kept_seconds: float) -> None:
-        """Delete what ended long ago; a revoked session outlives the v1 token it came from."""
-        await self._store.delete_sessions(expired_before=self._clock() - kept_seconds)
+    def new(self, client_id: int, user_id: str, *, method: str) -> tuple[SessionToken, NewSession]:
+        """A session that begins now, for whoever writes it with something else."""
+        return self._begun(_text(secrets.token_bytes(32)), client_id, user_id, method)
 
-    async def _open(self, token: str, client_id: int, user_id: str, method: str) -> StoredSession:
+    def _begun(
+        self, token: str, client_id: int, user_id: str, method: str
+    ) -> tuple[SessionToken, NewSession]:
         now = self._clock()
-        return await self._store.open_session(
-            _hash(token),
-            client_id=client_id,
-            user_id=user_id,
-            now=now,
-            expires_at=now + SESSION_SECONDS,
-            method=method,
+        ends = now + SESSION_SECONDS
+        return SessionToken(token, ends), NewSession(
+            _hash(token), client_id, user_id, now, ends, method
         )
 
 

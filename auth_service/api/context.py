@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from auth_service.accounts import Accounts
+from auth_service.admins import Admins
 from auth_service.audit import AuditLog
 from auth_service.sso import SingleSignOn
 
@@ -16,6 +17,7 @@ class Context:
     """What lives as long as the process and routes need."""
 
     accounts: Accounts
+    admins: Admins
     sso: SingleSignOn
     audit: AuditLog
     caller_key: Ed25519PrivateKey
@@ -34,5 +36,10 @@ async def _client_address(request: Request) -> str:
     return forwarded or (request.client.host if request.client else "")
 
 
+async def _is_secure(x_forwarded_proto: Annotated[str, Header()] = "") -> bool:
+    return x_forwarded_proto == "https"
+
+
 ContextDep = Annotated[Context, Depends(_context)]
 AddressDep = Annotated[str, Depends(_client_address)]
+SecureDep = Annotated[bool, Depends(_is_secure)]

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Depends, Header
+from fastapi import APIRouter, Cookie, Depends
 from fastapi.responses import RedirectResponse
 
-from auth_service.api.context import AddressDep, ContextDep
+from auth_service.api.context import AddressDep, ContextDep, SecureDep
 from auth_service.sso import STATE_SECONDS, Step, Visitor
 from servicekit.errors import EnvelopeRoute
 
@@ -23,12 +23,7 @@ async def _visitor(
     return Visitor(address, session_cookie=chat2llm_session, login_cookie=chat2llm_sso)
 
 
-async def _is_secure(x_forwarded_proto: Annotated[str, Header()] = "") -> bool:
-    return x_forwarded_proto == "https"
-
-
 VisitorDep = Annotated[Visitor, Depends(_visitor)]
-SecureDep = Annotated[bool, Depends(_is_secure)]
 
 
 @routes.get("/sso", summary="Log in with a client's own way", status_code=307)

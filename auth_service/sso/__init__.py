@@ -2,7 +2,7 @@
 
 from auth_service.sso.demo import DemoLogin
 from auth_service.sso.provider import LoginRefused, Provider, ProviderUser
-from auth_service.sso.sign_on import SingleSignOn, Step, Visitor, Watch, Ways
+from auth_service.sso.sign_on import SingleSignOn, Step, Visitor, Ways
 from auth_service.sso.state import STATE_SECONDS, LoginStates
 from auth_service.sso.wecom import CALLBACK, WECOM_CLIENT, WeCom, WeComApp
 
@@ -18,7 +18,6 @@ __all__ = [
     "SingleSignOn",
     "Step",
     "Visitor",
-    "Watch",
     "Ways",
     "WeCom",
     "WeComApp",

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auth_service.attempts import FailedAttempts
-from auth_service.audit import AuditLog
 from auth_service.sessions import Sessions
 from auth_service.sso.demo import DEMO_CLIENT, DemoLogin
 from auth_service.sso.provider import LoginRefused, Provider, ProviderUser
 from auth_service.sso.state import LoginStates
 from auth_service.store.credentials import Store
+from auth_service.watch import Watch
 
 _UNKNOWN_CLIENT = "无效的客户端,无法单点登录,请重新进入"
 _PARAMETERS = "参数错误"
@@ -46,14 +45,6 @@ class Ways:
         """The client of this number, if its users log in here."""
         numbers = [*self.providers, *([DEMO_CLIENT] if self.demo else [])]
         return next((number for number in numbers if str(number) == client), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Who counts failed tries and who writes them down."""
-
-    failures: FailedAttempts
-    audit: AuditLog
 
 
 class SingleSignOn:

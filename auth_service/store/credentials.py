@@ -1,7 +1,7 @@
 """Clients, users, sessions and API keys, as credentials need them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,24 +14,39 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from auth_service.models import API_KEYS, CLIENTS, SESSIONS, USERS
+from auth_service.errors import CredentialRefused
+from auth_service.models import API_KEYS, CLIENT_KEYS, CLIENTS, SESSIONS, USERS
 from servicekit.database import Database
 
 _Insert = sqlite.Insert | postgresql.Insert
-_INSERT: dict[str, Callable[[Table], _Insert]] = {
+INSERT: dict[str, Callable[[Table], _Insert]] = {
     "sqlite": sqlite.insert,
     "postgresql": postgresql.insert,
 }
-
+_TERMS = (
+    CLIENTS.c.limits,
+    CLIENTS.c.allowed_origins,
+    CLIENTS.c.embeddable,
+    CLIENTS.c.knowledge_bases,
+)
 
 _CLIENT = select(CLIENTS).where(CLIENTS.c.id == bindparam("client_id"))
 _USER = select(USERS).where(
     USERS.c.client_id == bindparam("client_id"), USERS.c.user_id == bindparam("user_id")
 )
+_CLIENT_KEYS = (
+    select(CLIENT_KEYS.c.kid, CLIENT_KEYS.c.algorithm, CLIENT_KEYS.c.public_key)
+    .where(CLIENT_KEYS.c.client_id == bindparam("client_id"))
+    .order_by(CLIENT_KEYS.c.create_time.desc())
+)
+_ORIGINS = select(CLIENTS.c.allowed_origins).where(CLIENTS.c.enable == true())
 _SESSION = (
     select(
         SESSIONS.c.client_id,
@@ -40,8 +55,11 @@ _SESSION = (
         SESSIONS.c.expires_at,
         SESSIONS.c.revoked,
         USERS.c.username,
-        and_(USERS.c.enable, CLIENTS.c.enable),
+        USERS.c.groups,
+        and_(USERS.c.enable, USERS.c.deleted.is_(False), CLIENTS.c.enable),
         USERS.c.tokens_not_before,
+        CLIENTS.c.tokens_not_before,
+        *_TERMS,
     )
     .join_from(
         SESSIONS,
@@ -51,22 +69,47 @@ _SESSION = (
     .join(CLIENTS, CLIENTS.c.id == SESSIONS.c.client_id)
     .where(SESSIONS.c.token_hash == bindparam("token_hash"))
 )
-_KEYS = select(
-    API_KEYS.c.id,
-    API_KEYS.c.client_id,
-    API_KEYS.c.user_id,
-    API_KEYS.c.name,
-    API_KEYS.c.scopes,
-    API_KEYS.c.expires_at,
-    API_KEYS.c.last_used_at,
-    API_KEYS.c.create_time,
-    and_(API_KEYS.c.enable, or_(API_KEYS.c.client_id.is_(None), CLIENTS.c.enable)),
-).join_from(API_KEYS, CLIENTS, CLIENTS.c.id == API_KEYS.c.client_id, isouter=True)
+# A key may act as a user that its client vouches for: whoever ends the user ends the key.
+_ITS_USER = and_(USERS.c.client_id == API_KEYS.c.client_id, USERS.c.user_id == API_KEYS.c.user_id)
+_KEYS = (
+    select(
+        API_KEYS.c.id,
+        API_KEYS.c.client_id,
+        API_KEYS.c.user_id,
+        API_KEYS.c.name,
+        API_KEYS.c.scopes,
+        API_KEYS.c.expires_at,
+        API_KEYS.c.last_used_at,
+        API_KEYS.c.create_time,
+        API_KEYS.c.knowledge_bases,
+        and_(
+            API_KEYS.c.enable,
+            or_(API_KEYS.c.client_id.is_(None), CLIENTS.c.enable),
+            or_(USERS.c.user_id.is_(None), and_(USERS.c.enable, USERS.c.deleted.is_(False))),
+        ),
+        *_TERMS,
+    )
+    .join_from(API_KEYS, CLIENTS, CLIENTS.c.id == API_KEYS.c.client_id, isouter=True)
+    .outerjoin(USERS, _ITS_USER)
+)
 _KEY = _KEYS.where(API_KEYS.c.key_hash == bindparam("key_hash"))
 _KEY_OF = _KEYS.where(
     API_KEYS.c.client_id.is_not_distinct_from(bindparam("client_id")),
     API_KEYS.c.user_id == bindparam("user_id"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTerms:
+    """What a client and its users may; `knowledge_bases` confines them, None does not."""
+
+    limits: dict[str, str]
+    origins: list[str]
+    embeddable: bool
+    knowledge_bases: list[str] | None
+
+
+OPERATORS_TERMS = ClientTerms({}, [], embeddable=False, knowledge_bases=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +129,19 @@ class StoredClient:
     knowledge_bases: list[str] | None
     tokens_not_before: float | None
 
+    @property
+    def terms(self) -> ClientTerms:
+        return ClientTerms(self.limits, self.allowed_origins, self.embeddable, self.knowledge_bases)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredClientKey:
+    """A public key that verifies v2 tokens."""
+
+    kid: str
+    algorithm: str
+    public_key: str
+
 
 @dataclass(frozen=True, slots=True)
 class StoredUser:
@@ -103,7 +159,7 @@ class StoredUser:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A browser session and its user; `enable` is false when user or client is disabled."""
+    """A browser session, its user and client; `enable` is false when one of them is disabled."""
 
     client_id: int
     user_id: str
@@ -111,13 +167,28 @@ class StoredSession:
     expires_at: float
     revoked: bool
     username: str
+    groups: list[str]
     enable: bool
-    tokens_not_before: float | None
+    user_not_before: float | None
+    client_not_before: float | None
+    terms: ClientTerms
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to be opened; `method` is how it began."""
+
+    token_hash: str
+    client_id: int
+    user_id: str
+    created_at: float
+    expires_at: float
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """An API key; `enable` is false when the key or its client is disabled."""
+    """An API key; `enable` is false when the key, its client or its user is disabled."""
 
     id: int
     client_id: int | None
@@ -127,7 +198,9 @@ class StoredKey:
     expires_at: float | None
     last_used_at: float | None
     create_time: datetime
+    knowledge_bases: list[str] | None
     enable: bool
+    terms: ClientTerms
 
 
 class Store:
@@ -141,11 +214,8 @@ class Store:
         return StoredClient(*row) if row else None
 
     async def clients(self) -> list[StoredClient]:
-        async with self._database.reading() as session:
-            rows = await (await session.connection()).execute(
-                select(CLIENTS).order_by(CLIENTS.c.id)
-            )
-            return [StoredClient(*row) for row in rows]
+        rows = await self._all(select(CLIENTS).order_by(CLIENTS.c.id))
+        return [StoredClient(*row) for row in rows]
 
     async def add_client(self, *, name: str, kind: str, description: str) -> int:
         """A client without keys; its id."""
@@ -174,77 +244,46 @@ class Store:
         row = await self._first(_USER, client_id=client_id, user_id=user_id)
         return StoredUser(*row) if row else None
 
+    async def client_keys(self, client_id: int) -> list[StoredClientKey]:
+        """Those that sign its v2 tokens, newest first."""
+        rows = await self._all(_CLIENT_KEYS, client_id=client_id)
+        return [StoredClientKey(*row) for row in rows]
+
+    async def origins(self) -> set[str]:
+        """Where pages of enabled clients are."""
+        return {origin for (origins,) in await self._all(_ORIGINS) for origin in origins}
+
     async def save_user(self, client_id: int, user_id: str, *, username: str) -> StoredUser:
         """The user under this name, who may be new; two first sights at once make one row."""
-        owner = {"client_id": client_id, "user_id": user_id}
         async with self._database.transaction() as session:
             connection = await session.connection()
-            added = _INSERT[connection.dialect.name](USERS).values(
-                **owner,
-                username=username,
-                enable=True,
-                create_time=_now(),
-                groups=[],
-                deleted=False,
-            )
-            renamed = added.on_conflict_do_update(
-                index_elements=["client_id", "user_id"], set_={"username": username}
-            )
-            await connection.execute(renamed)
-            row = (await connection.execute(_USER, owner)).one()
-            return StoredUser(*row)
+            return await write_user(connection, client_id, user_id, username=username)
 
     async def session(self, token_hash: str) -> StoredSession | None:
         row = await self._first(_SESSION, token_hash=token_hash)
-        return StoredSession(*row) if row else None
+        return _session(row) if row else None
 
-    async def open_session(
-        self,
-        token_hash: str,
-        *,
-        client_id: int,
-        user_id: str,
-        now: float,
-        expires_at: float,
-        method: str,
-    ) -> StoredSession:
+    async def open_session(self, new: NewSession) -> StoredSession:
         """A new session, or the one of this token: an ended one begins anew, a revoked one not."""
         async with self._database.transaction() as session:
             connection = await session.connection()
-            added = _INSERT[connection.dialect.name](SESSIONS).values(
-                token_hash=token_hash,
-                client_id=client_id,
-                user_id=user_id,
-                created_at=now,
-                expires_at=expires_at,
-                revoked=False,
-                method=method,
-            )
-            renewed = added.on_conflict_do_update(
-                index_elements=["token_hash"],
-                set_={"created_at": now, "expires_at": expires_at},
-                where=and_(SESSIONS.c.expires_at <= now, SESSIONS.c.revoked.is_(False)),
-            )
-            await connection.execute(renewed)
-            row = (await connection.execute(_SESSION, {"token_hash": token_hash})).one()
-            return StoredSession(*row)
+            await write_session(connection, new)
+            row = (await connection.execute(_SESSION, {"token_hash": new.token_hash})).one()
+            return _session(row)
 
     async def revoke_session(self, token_hash: str) -> None:
         await self._write(
             update(SESSIONS).where(SESSIONS.c.token_hash == token_hash).values(revoked=True)
         )
 
-    async def delete_sessions(self, *, expired_before: float) -> None:
-        await self._write(delete(SESSIONS).where(SESSIONS.c.expires_at < expired_before))
-
     async def key(self, key_hash: str) -> StoredKey | None:
         row = await self._first(_KEY, key_hash=key_hash)
-        return StoredKey(*row) if row else None
+        return _key(row) if row else None
 
     async def key_of(self, client_id: int | None, user_id: str) -> StoredKey | None:
         """The key that acts as this principal."""
         row = await self._first(_KEY_OF, client_id=client_id, user_id=user_id)
-        return StoredKey(*row) if row else None
+        return _key(row) if row else None
 
     async def put_operator_key(
         self, user_id: str, *, key_hash: str, prefix: str, scopes: str
@@ -254,7 +293,7 @@ class Store:
         async with self._database.transaction() as session:
             connection = await session.connection()
             await connection.execute(delete(API_KEYS).where(same, API_KEYS.c.key_hash != key_hash))
-            added = _INSERT[connection.dialect.name](API_KEYS).values(
+            added = INSERT[connection.dialect.name](API_KEYS).values(
                 prefix=prefix,
                 key_hash=key_hash,
                 name=user_id,
@@ -268,6 +307,10 @@ class Store:
     async def touch_key(self, key_id: int, *, now: float) -> None:
         await self._write(update(API_KEYS).where(API_KEYS.c.id == key_id).values(last_used_at=now))
 
+    async def _all(self, statement: Executable, **values: Any) -> Sequence[Sequence[Any]]:
+        async with self._database.reading() as session:
+            return (await (await session.connection()).execute(statement, values)).all()
+
     async def _first(self, statement: Executable, **values: Any) -> Sequence[Any] | None:
         async with self._database.reading() as session:
             result = await (await session.connection()).execute(statement, values)
@@ -277,6 +320,55 @@ class Store:
     async def _write(self, statement: Executable) -> None:
         async with self._database.transaction() as session:
             await (await session.connection()).execute(statement)
+
+
+async def write_user(
+    connection: AsyncConnection,
+    client_id: int,
+    user_id: str,
+    *,
+    username: str,
+    groups: Sequence[str] | None = None,
+) -> StoredUser:
+    """The user as its client just said, back when it was deleted; without groups they stay.
+
+    Raises CredentialRefused when the client went in this moment.
+    """
+    owner = {"client_id": client_id, "user_id": user_id}
+    said: dict[str, Any] = {"username": username, "deleted": False}
+    if groups is not None:
+        said["groups"] = list(groups)
+    new = {"groups": []} | owner | said | {"enable": True, "create_time": _now()}
+    added = INSERT[connection.dialect.name](USERS).values(new)
+    try:
+        await connection.execute(
+            added.on_conflict_do_update(index_elements=["client_id", "user_id"], set_=said)
+        )
+    except IntegrityError:
+        raise CredentialRefused from None
+    return StoredUser(*(await connection.execute(_USER, owner)).one())
+
+
+async def write_session(connection: AsyncConnection, new: NewSession) -> None:
+    added = INSERT[connection.dialect.name](SESSIONS).values(asdict(new) | {"revoked": False})
+    renewed = added.on_conflict_do_update(
+        index_elements=["token_hash"],
+        set_={"created_at": new.created_at, "expires_at": new.expires_at},
+        where=and_(SESSIONS.c.expires_at <= new.created_at, SESSIONS.c.revoked.is_(False)),
+    )
+    await connection.execute(renewed)
+
+
+def _session(row: Sequence[Any]) -> StoredSession:
+    own = len(row) - len(_TERMS)
+    return StoredSession(*(*row[:own], ClientTerms(*row[own:])))
+
+
+def _key(row: Sequence[Any]) -> StoredKey:
+    own = len(row) - len(_TERMS)
+    belongs_to_client = row[1] is not None
+    terms = ClientTerms(*row[own:]) if belongs_to_client else OPERATORS_TERMS
+    return StoredKey(*(*row[:own], terms))
 
 
 def _now() -> datetime:

@@ -48,6 +48,8 @@ async def test_it_is_its_user_until_eight_hours_are_over(
         "user_id": "u1",
         "username": "Tom",
         "scopes": ["chat", "kb:read"],
+        "groups": [],
+        "confined_to": None,
     }
     assert answer["expires_at"] == ends
     assert answer["session_token"] is None

@@ -26,6 +26,8 @@ class TestAccepted:
             "user_id": "u1",
             "username": "张三",
             "scopes": ["chat", "kb:read"],
+            "groups": [],
+            "confined_to": None,
         }
         assert answer["expires_at"] == gateway.clock.now + 8 * 3600
         assert answer["session_token"] is None
