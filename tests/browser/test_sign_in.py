@@ -109,6 +109,7 @@ async def test_another_users_link_asks_before_it_switches(stack: Stack, page: Pa
     await page.goto(link)
     await expect(page.locator("main")).to_contain_text(first)
     await expect(page.locator("main")).to_contain_text("<b>小明")
+    assert page.url == f"{stack.url}/sso"  # the token has left the address already
     await page.get_by_role("button").click()
     await page.wait_for_url("**/welcome")
     await expect(page.locator("#who strong")).to_have_text("<b>小明")

@@ -3,7 +3,7 @@
 import html
 import re
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import httpx
 import pytest
@@ -164,6 +164,61 @@ async def test_a_token_in_the_address_becomes_a_session(suite: Suite) -> None:
     assert len(suite.auth.questions) == 2  # exchanged every time, never from memory
 
 
+@pytest.mark.parametrize("token", [EVIL, "bad", "x" * 5000, "%00", "good\n", "<b>", "c2l-key"])
+async def test_the_landing_page_validates_before_it_echoes(suite: Suite, token: str) -> None:
+    suite.auth.knows("c2l-key", "robot")
+    answer = await suite.client.get("/sso", params={"token": token, "refresh": EVIL})
+    assert answer.status_code == 307
+    assert token not in unquote(answer.headers["location"])
+    page = await suite.client.get(answer.headers["location"])
+    assert token not in html.unescape(page.text)
+    assert "data-token" not in page.text
+
+
+async def test_the_landing_page_has_nothing_in_script_text(suite: Suite) -> None:
+    evil = EVIL.rstrip("\u2028")  # no header's value, which it is too
+    suite.auth.knows("odd", EVIL, session=f"c2s-{evil}", origins=["https://shop.example"])
+    answer = await suite.client.get("/sso", params={"token": "odd"})
+    assert re.findall(r"<script[^>]*>(.*?)</script>", answer.text, re.S) == [""]
+    assert "on" not in {name[:2] for name in re.findall(r"\s([\w-]+)=", answer.text)}
+    assert html.unescape(answer.text).count(f"c2s-{evil}") == 1
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+
+
+async def test_the_landing_page_sends_no_referrer(suite: Suite) -> None:
+    for token in ("good", "bad"):
+        answer = await suite.client.get("/sso", params={"token": token})
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_landing_page_tells_the_clients_origins_and_nobody_else(suite: Suite) -> None:
+    shop = ["https://shop.example", "https://m.shop.example", "*", "https://x.example '*'"]
+    suite.auth.origins = ["https://other.example"]
+    suite.auth.knows("t", session="c2s-t", origins=shop)
+    answer = await suite.client.get("/sso", params={"token": "t", "refresh": "1"})
+    assert 'data-told="https://shop.example https://m.shop.example"' in answer.text
+    seconds = re.search(r'data-seconds="(\d+)"', answer.text)
+    assert seconds
+    assert 8 * 3600 - 60 < int(seconds[1]) <= 8 * 3600
+    refused = await suite.client.get("/401?message=x")
+    assert 'data-told="https://other.example"' in refused.text
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+@pytest.mark.parametrize(
+    "path", ["/sso?token=good", "/sso?client=0&secret=s", "/ent-wechat-sso?code=c&state=s"]
+)
+async def test_a_preview_with_head_uses_nothing_up(suite: Suite, prefix: str, path: str) -> None:
+    answer = await suite.client.head(prefix + path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "set-cookie" not in answer.headers
+    assert suite.auth.requests == []
+
+
 async def test_a_session_token_with_odd_text_stays_text(suite: Suite) -> None:
     suite.auth.knows("odd", "<b>\"'x", session='c2s-"><script>alert(1)</script>')
     answer = await suite.client.get("/sso", params={"token": "odd"})
@@ -217,6 +272,8 @@ async def test_another_users_session_is_not_taken_over_silently(suite: Suite) ->
     assert "Bob" in answer.text
     form = re.search(r'name="token" value="([^"]+)"', answer.text)
     assert form is not None
+    # With no-referrer browsers send `Origin: null` with the form, which is nobody's.
+    assert answer.headers["referrer-policy"] == "strict-origin"
     own = {"Origin": suite.url}
     landed = await suite.client.post("/sso", data={"token": form[1]}, headers=cookie | own)
     assert 'data-token="c2s-bob"' in landed.text
