@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pypdfium2
@@ -13,6 +14,7 @@ _PAGES_MAX = 5_000
 _BOOKMARKS_MAX = 20_000
 _LISTED_MAX = 20
 _SENTENCE_END = re.compile(r"[。！？；：.!?;:]\s*$")
+_PROSE = 30  # columns that a line of prose has at least; a Chinese character takes two
 _SPACE = re.compile(r"\s+")
 
 
@@ -74,7 +76,7 @@ class _Pages:
     def _by_heading(self, number: int, text: str) -> Iterator[Section]:
         """The page, cut where the outline says that a chapter begins."""
         lines = [line.strip() for line in text.replace("\ufffe", "").splitlines()]
-        full = 0.8 * max(map(len, lines), default=0)
+        full = _full(lines)
         start = headings = 0
         for level, title in self._outline.get(number, []):
             at = _line_of(title, lines, start)
@@ -154,7 +156,14 @@ def _listed(pages: list[int]) -> str:
 def unwrap(text: str) -> str:
     """Joins lines that end only because the page did; a short line or a full stop ends one."""
     lines = [line.strip() for line in text.replace("\ufffe", "").splitlines()]
-    return _unwrapped(lines, 0.8 * max(map(len, lines), default=0))
+    return _unwrapped(lines, _full(lines))
+
+
+def _full(lines: list[str]) -> float:
+    """From which length a line may go on in the next; never where all are short, as in tables."""
+    longest = max(lines, key=len, default="")
+    columns = sum(1 if character.isascii() else 2 for character in longest)
+    return 0.8 * len(longest) if columns >= _PROSE else inf
 
 
 def _unwrapped(lines: list[str], full: float) -> str:

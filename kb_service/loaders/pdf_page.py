@@ -42,7 +42,8 @@ def read_page(document: pypdfium2.PdfDocument, index: int) -> PageText:
     text_page = page.get_textpage()
     try:
         modes, has_picture, covered = _objects(page)
-        text = _visible_text(text_page) if modes == {True, False} else _ordered_text(text_page)
+        is_mixed = modes == {True, False}
+        text = _visible_text(text_page, page) if is_mixed else _ordered_text(text_page)
         letters = sum(1 for character in text if not character.isspace())
         unmapped = sum(
             1 for character in text if "\ue000" <= character <= "\uf8ff" or character in "\ufffd\0"
@@ -81,15 +82,18 @@ def _is_visible(text_object: Any) -> bool:
     return bool(mode != pdfium.FPDF_TEXTRENDERMODE_INVISIBLE)
 
 
-def _visible_text(text_page: Any) -> str:
-    """Without what nobody sees on the page, as long as there is something that one does.
+def _visible_text(text_page: Any, page: Any) -> str:
+    """Without what nobody sees on the page, though there is something that one does.
 
     A scan that was recognised by another program has invisible text only, and keeps it.
     """
+    width, height = page.get_size()
     characters: list[str] = []
     for number in range(text_page.count_chars()):
         owner = pdfium.FPDFText_GetTextObject(text_page, number)
-        if not owner or _is_visible(owner):
+        left, bottom, right, top = text_page.get_charbox(number)
+        is_on_page = right >= 0 and left <= width and top >= 0 and bottom <= height
+        if not owner or (is_on_page and _is_visible(owner)):
             characters.append(chr(pdfium.FPDFText_GetUnicode(text_page, number)))
     return "".join(characters)
 
@@ -97,7 +101,7 @@ def _visible_text(text_page: Any) -> str:
 def _ordered_text(text_page: Any) -> str:
     """As the file has it, unless that goes to and fro between two columns."""
     boxes = [text_page.get_rect(number) for number in range(text_page.count_rects())]
-    order = _by_columns(boxes)
+    order = _by_columns(_runs(boxes))
     if order is None:
         text: str = text_page.get_text_bounded()
         return text
@@ -106,9 +110,23 @@ def _ordered_text(text_page: Any) -> str:
     )
 
 
+def _runs(boxes: Sequence[Box]) -> list[Box]:
+    """Pieces that follow each other without a gap are one: some programs place each character."""
+    runs: list[Box] = []
+    for box in boxes:
+        if runs:
+            left, bottom, right, top = runs[-1]
+            height, middle = top - bottom, (box[1] + box[3]) / 2
+            if bottom <= middle <= top and -height < box[0] - right < height:
+                runs[-1] = (left, min(bottom, box[1]), max(right, box[2]), max(top, box[3]))
+                continue
+        runs.append(box)
+    return runs
+
+
 def _by_columns(boxes: Sequence[Box]) -> list[list[Box]] | None:
     """The lines of two columns of prose, one after the other; None when all is well as it is."""
-    if len(boxes) < 4 * _COLUMN_LINES:
+    if len(boxes) < 2 * _COLUMN_LINES:
         return None
     left, right = min(box[0] for box in boxes), max(box[2] for box in boxes)
     middle, slack = (left + right) / 2, (right - left) / 50

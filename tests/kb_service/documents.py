@@ -47,29 +47,55 @@ def pptx_file(*slides: tuple[str, str, str]) -> bytes:
 
 def pdf_file(*pages: Sequence[str], encrypted: bool = False) -> bytes:
     """Lines of ASCII text a page, in a standard font."""
-    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b""]
+    return pdf_of(
+        *(
+            b"BT /F1 12 Tf 14 TL 50 750 Td "
+            + b" ".join(b"(" + line.encode() + b") Tj T*" for line in lines)
+            + b" ET"
+            for lines in pages
+        ),
+        encrypted=encrypted,
+    )
+
+
+def pdf_of(
+    *contents: bytes,
+    extra: bytes = b"",
+    missing: Sequence[int] = (),
+    title: str = "",
+    encrypted: bool = False,
+) -> bytes:
+    """Pages of drawing commands with the font /F1; `extra` goes into each page's dictionary.
+
+    Missing pages are named and not there; a title is an outline that leads to page 1.
+    """
+    objects = [b"", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
     kids = []
-    objects.append(b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
-    for lines in pages:
-        body = b"BT /F1 12 Tf 14 TL 50 750 Td "
-        body += b" ".join(b"(" + line.encode() + b") Tj T*" for line in lines) + b" ET"
+    for number, body in enumerate(contents, 1):
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(body), body))
-        objects.append(
+        page = (
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
-            b"/Resources << /Font << /F1 3 0 R >> >> >>" % len(objects)
+            b"/Resources << /Font << /F1 3 0 R >> >> %s >>" % (len(objects), extra)
         )
+        objects.append(b"null" if number in missing else page)
         kids.append(b"%d 0 R" % len(objects))
+    outline = b""
+    if title:
+        objects.append(b"<< /Type /Outlines /First %d 0 R /Count 1 >>" % (len(objects) + 2))
+        outline = b"/Outlines %d 0 R" % len(objects)
+        name = title.encode("utf-16-be").hex().encode()
+        objects.append(b"<< /Title <feff%s> /Dest [%s /Fit] >>" % (name, kids[0]))
+    objects[0] = b"<< /Type /Catalog /Pages 2 0 R %s >>" % outline
     objects[1] = b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(kids), b" ".join(kids))
     trailer = b""
     if encrypted:
-        objects.append(
-            b"<< /Filter /Standard /V 1 /R 2 /P -4 /O <"
-            + b"41" * 32
-            + b"> /U <"
-            + b"42" * 32
-            + b"> >>"
-        )
+        keys = (b"41" * 32, b"42" * 32)
+        objects.append(b"<< /Filter /Standard /V 1 /R 2 /P -4 /O <%s> /U <%s> >>" % keys)
         trailer = b" /ID [<00> <00>] /Encrypt %d 0 R" % len(objects)
+    return _numbered(objects, trailer)
+
+
+def _numbered(objects: Sequence[bytes], trailer: bytes) -> bytes:
     out, offsets = bytearray(b"%PDF-1.4\n"), []
     for number, content in enumerate(objects, 1):
         offsets.append(len(out))

@@ -7,7 +7,6 @@ import pytest
 
 from kb_service.loaders import FORMATS, LoadFault, Reading, Section, open_document
 from kb_service.loaders.archives import check_archive
-from kb_service.loaders.pdf import unwrap
 from tests.kb_service.documents import docx_file, pdf_file, pptx_file, xlsx_file, zip_file
 
 
@@ -144,12 +143,6 @@ def test_pdf_is_one_section_a_page(load: Load) -> None:
         ("Annual leave is ten days.", {"page": 1}),
         ("Second page", {"page": 3}),
     ]
-
-
-def test_lines_that_only_the_page_ended_are_joined() -> None:
-    assert unwrap("第一行很长很长很长很\n第二行也是很长很长。\n短行\n下一段落开始很长很长") == (
-        "第一行很长很长很长很第二行也是很长很长。\n短行\n下一段落开始很长很长"
-    )
 
 
 PDF = pdf_file(["x"])
