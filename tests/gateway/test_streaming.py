@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from gateway.proxy.forwarder import Patience
+from gateway.routing import ROUTES
 from tests.gateway.conftest import Start, Suite, scripted
 
 GOOD = {"Api-Token": "good"}
@@ -47,10 +48,12 @@ async def until_cancelled(left: asyncio.Event) -> None:
         left.set()
 
 
-async def ask(suite: Suite) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def ask(
+    suite: Suite, identity: bytes = b"Api-Token: good"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection(*suite.address)
     writer.write(
-        b"POST /api/chat/chat HTTP/1.1\r\nHost: x\r\nApi-Token: good\r\nContent-Length: 2\r\n\r\n{}"
+        b"POST /api/chat/chat HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n%b\r\n\r\n{}" % identity
     )
     return reader, writer
 
@@ -343,6 +346,79 @@ async def test_a_stream_ends_when_its_identity_is_taken_back(start: Start, becom
         finish.set()
         await reader.readuntil(b'{"text": "two"}')
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("identity", "credential"),
+    [
+        (b"Api-Token: v1", "v1"),
+        (b"Api-Token: c2s-session", "c2s-session"),
+        (b"Api-Token: c2l-key", "c2l-key"),
+        (b"Authorization: Bearer c2l-key", "c2l-key"),
+        (b"Cookie: chat2llm_session=c2s-session\r\nSec-Fetch-Site: same-origin", "c2s-session"),
+    ],
+)
+async def test_every_kind_of_credential_ends_its_streams_when_it_is_disabled(
+    start: Start, identity: bytes, credential: str
+) -> None:
+    suite = await start(patience=Patience(identity=0.1))
+    suite.auth.knows("v1", session="c2s-session")
+    suite.auth.knows("c2l-key", "robot", key_id="k1")
+    left = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await stream.write(b'{"text": "one"}')
+        await until_cancelled(left)
+        return stream
+
+    suite.chat.answers["/chat/chat"] = answer
+    reader, writer = await ask(suite, identity)
+    await reader.readuntil(b'{"text": "one"}')
+    del suite.auth.people[credential]
+    async with asyncio.timeout(5):
+        await reader.read()
+        await left.wait()
+    writer.close()
+
+
+def test_no_operators_cookie_opens_a_stream() -> None:
+    assert not [route for route in ROUTES if route.stream and route.admin_cookie]
+
+
+def test_a_stream_is_asked_about_often_enough() -> None:
+    """An answer may be half a pause old when a pause begins, and auth_service takes its time."""
+    slowest_answer = 5
+    assert Patience().identity * 1.5 + slowest_answer <= 30
+
+
+async def test_there_are_only_so_many_streams(start: Start) -> None:
+    suite = await start(patience=Patience(streams=2))
+    finish = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await stream.write(b'{"text": "one"}')
+        await finish.wait()
+        return stream
+
+    suite.chat.answers["/chat/chat"] = answer
+    streams = [await ask(suite) for _ in range(2)]
+    for reader, _ in streams:
+        await reader.readuntil(b'{"text": "one"}')
+    refused = await suite.client.post(CHAT, headers=GOOD, json={})
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "5"
+    body = refused.json()
+    assert body["text"] == body["answer"] == body["detail"]
+    assert (await suite.client.get("/session/list", headers=GOOD)).is_success
+    finish.set()
+    for reader, writer in streams:
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+    assert (await suite.client.post(CHAT, headers=GOOD, json={})).is_success
 
 
 async def test_thirty_streams_at_once_leave_no_connection(suite: Suite) -> None:
