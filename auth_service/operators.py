@@ -42,7 +42,7 @@ class Operators:
                 "An admin's name has 1 to 50 letters, digits or . @ + - _ signs."
                 " 管理员名称须为 1 至 50 个文字、数字或 . @ + - _ 符号。"
             )
-        made = secrets.token_urlsafe(18) if password is None else None
+        made = make_password() if password is None else None
         password_hash = await self._hash(made or password or "")
         entry = self._audit.entry(by, "admin.add", _target(username))
         await self._registry.add(username, password_hash, entry)
@@ -84,6 +84,10 @@ class Operators:
                 f" 密码须为 {MIN_PASSWORD_LENGTH} 至 {MAX_PASSWORD_LENGTH} 个字符。"
             )
         return await self._passwords.hash(password)
+
+
+def make_password() -> str:
+    return secrets.token_urlsafe(18)
 
 
 def _target(username: str) -> str:

@@ -4,10 +4,10 @@ import pytest
 from Crypto.PublicKey import RSA
 from sqlalchemy import select
 
+from auth_service.audit import Actor
 from auth_service.errors import MasterKeyMismatch
 from auth_service.keys import MasterKey, make_key_pair
 from auth_service.models import CLIENTS
-from auth_service.registration import Registration
 from tests.auth_service.conftest import Gateway, Start
 
 
@@ -55,12 +55,10 @@ def test_the_pair_has_the_documented_forms() -> None:
 
 
 async def test_hole_5_keys_are_3072_bit_and_sealed(gateway: Gateway) -> None:
-    registration = Registration(gateway.store, MasterKey(gateway.secrets.master_key))
-    added = await registration.add("intranet")
-    assert RSA.import_key(added.public_key).size_in_bits() == 3072
-    [(sealed,)] = await gateway.execute(
-        select(CLIENTS.c.private_key).where(CLIENTS.c.id == added.client_id)
-    )
+    clients = gateway.app.state.administration.clients
+    made = await clients.make_v1_key(Actor("test", ""), 0)
+    assert RSA.import_key(made.public_key).size_in_bits() == 3072
+    [(sealed,)] = await gateway.execute(select(CLIENTS.c.private_key).where(CLIENTS.c.id == 0))
     assert b"PRIVATE KEY" not in sealed
 
 
