@@ -1,10 +1,23 @@
 """What the use cases speak of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 VisibilityKind = Literal["all", "clients", "groups"]
+# Each with the options that no other splitter has.
+SPLITTERS: dict[str, tuple[str, ...]] = {
+    "recursive": (),
+    "markdown": ("heading_prefix",),
+    "fixed": (),
+    "sentence_window": ("window",),
+    "table": (),
+    "parent_child": ("parent_size",),
+    "qa": (),
+}
+_OPTION_BOUNDS = {"size": (1, 10_000), "overlap": (0, 10_000)}
+_OPTION_BOUNDS |= {"window": (1, 10), "parent_size": (2, 20_000)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +49,68 @@ class KnowledgeBase:
     visibility: Visibility = Visibility()
 
 
+class InvalidOptions(ValueError):
+    """What is wrong with options, in the words of a sentence to their user."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChunkOptions:
-    """How a document is cut, in characters."""
+    """How a document is cut, lengths in characters.
+
+    `heading_prefix` puts the path of headings before each chunk, `window` is how many sentences on
+    each side are given with the found one, `parent_size` the length of what is given for a child.
+    """
 
     size: int
     overlap: int
     zh_title_enhance: bool = False
+    splitter: str = "recursive"
+    heading_prefix: bool = False
+    window: int = 2
+    parent_size: int = 1_000
+
+    def to_json(self) -> dict[str, Any]:
+        """What `from_json` reads: the common options and those that the splitter has."""
+        names = ("splitter", "size", "overlap", "zh_title_enhance", *SPLITTERS[self.splitter])
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Options of other splitters are left out. Raises InvalidOptions."""
+        for name, value in values.items():
+            _check_option(name, value)
+        if missing := {"size", "overlap"} - values.keys():
+            names = ", ".join(sorted(missing))
+            raise InvalidOptions(f"缺少分块选项：{names}。Missing chunk options: {names}.")
+        own = SPLITTERS[values.get("splitter", "recursive")]
+        others = set().union(*SPLITTERS.values()).difference(own)
+        options = cls(**{name: value for name, value in values.items() if name not in others})
+        if options.overlap >= options.size:
+            raise InvalidOptions(
+                "overlap must be smaller than size. 分块重叠长度必须小于分块长度。"
+            )
+        if options.splitter == "parent_child" and options.parent_size <= options.size:
+            raise InvalidOptions("parent_size must be larger than size. 父块长度必须大于分块长度。")
+        return options
+
+
+def _check_option(name: str, value: Any) -> None:
+    names = [field.name for field in fields(ChunkOptions)]
+    if name not in names:
+        known = ", ".join(names)
+        raise InvalidOptions(f"未知的分块选项，可用：{known}。Unknown option; known: {known}.")
+    if name == "splitter" and not (isinstance(value, str) and value in SPLITTERS):
+        known = ", ".join(SPLITTERS)
+        raise InvalidOptions(f"未知的分块方式，可用：{known}。Unknown splitter; known: {known}.")
+    if name in _OPTION_BOUNDS:
+        least, most = _OPTION_BOUNDS[name]
+        if type(value) is not int or not least <= value <= most:
+            raise InvalidOptions(
+                f"{name} 必须是 {least} 到 {most} 的整数。"
+                f"{name} must be a whole number from {least} to {most}."
+            )
+    elif name != "splitter" and type(value) is not bool:
+        raise InvalidOptions(f"{name} 必须是 true 或 false。{name} must be true or false.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +123,32 @@ class ParseOptions:
 
 @dataclass(frozen=True, slots=True)
 class CustomDoc:
-    """A passage that the uploader cut."""
+    """A chunk, cut by the uploader or by a splitter.
+
+    `content` is what is searched; `context` the text for the answer, where that is another one.
+    """
 
     content: str
     metadata: dict[str, Any]
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPreview:
+    """What a split would give: the first chunks, and how many and how long all of them are.
+
+    Notes are sentences for its user on what was left out, such as damaged pages.
+    """
+
+    chunks: list[CustomDoc]
+    total: int
+    characters: int
+    shortest: int
+    median: int
+    longest: int
+    loader: str
+    splitter: str
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from kb_service import splitter
 from kb_service.confinement import allow_seconds, confine, holds_bytes
-from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions
+from kb_service.entities import ChunkOptions, CustomDoc, InvalidOptions, ParseOptions
 from kb_service.loaders import LoadFault, Reading, open_document
+from kb_service.splitters import shown_name, split_document
 from kb_service.tokens import sparse_vector, terms
 
 BATCH = 50
@@ -92,6 +92,7 @@ class _Work:
         return {
             "content": doc.content,
             "metadata": doc.metadata,
+            "context": doc.context,
             "indices": vector.indices,
             "values": vector.values,
         }
@@ -105,7 +106,7 @@ def main(memory_mb: int) -> None:
     while (request := read_frame(requests)) is not None:
         try:
             _serve(request, requests, _Work(output, memory_mb))
-        except LoadFault as fault:
+        except (LoadFault, InvalidOptions) as fault:
             write_frame(output, {"fault": str(fault)})
         except MemoryError:
             write_frame(output, {"fault": TOO_MUCH_MEMORY, "retire": True})
@@ -121,7 +122,7 @@ def _serve(request: dict[str, Any], requests: BinaryIO, work: _Work) -> None:
         return
     frame: dict[str, Any] | None = request
     while frame and "chunks" in frame:
-        work.send(CustomDoc(content, metadata) for content, metadata in frame["chunks"])
+        work.send(CustomDoc(*chunk) for chunk in frame["chunks"])
         work.ask_for_more()
         frame = read_frame(requests)
     work.finish("", "")
@@ -138,8 +139,9 @@ def _read_file(request: dict[str, Any], work: _Work) -> None:
             next(opened.sections, None)
         work.pass_check()
         return
-    work.send(splitter.split_document(opened.sections, ChunkOptions(**request["options"])))
-    work.finish(opened.loader, splitter.NAME, reading.notes)
+    chunk_options = ChunkOptions.from_json(request["options"])
+    work.send(split_document(opened.sections, chunk_options))
+    work.finish(opened.loader, shown_name(chunk_options.splitter), reading.notes)
 
 
 def read_frame(source: BinaryIO) -> Any:

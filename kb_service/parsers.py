@@ -107,7 +107,7 @@ class ParserPool:
         """The same for passages that are cut already. Raises LoadFault."""
         async with self._child() as child:
             async for page in pages:
-                await child.send({"chunks": [(doc.content, doc.metadata) for doc in page]})
+                await child.send({"chunks": [_cut(doc) for doc in page]})
                 while (batch := _batch(await child.receive())).chunks:
                     yield batch
             await child.send({"end": True})
@@ -212,13 +212,17 @@ def _file_request(
     }
 
 
+def _cut(doc: CustomDoc) -> tuple[str, dict[str, Any], str | None]:
+    return doc.content, doc.metadata, doc.context
+
+
 def _batch(frame: dict[str, Any]) -> Batch:
     if "done" in frame:
         return Batch([], Summary(**frame["done"]))
     return Batch(
         [
             IndexedDoc(
-                CustomDoc(chunk["content"], chunk["metadata"]),
+                CustomDoc(chunk["content"], chunk["metadata"], chunk["context"]),
                 SparseVector(chunk["indices"], chunk["values"]),
             )
             for chunk in frame["chunks"]

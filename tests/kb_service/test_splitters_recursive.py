@@ -4,11 +4,13 @@ import pytest
 
 from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import Section
-from kb_service.splitter import is_title, split_document, split_text
+from kb_service.splitters import split_document
+from kb_service.splitters.pieces import split_text
+from kb_service.splitters.titles import is_title
 
 
 def split(text: str, size: int = 10, overlap: int = 0) -> list[str]:
-    return split_text(text, ChunkOptions(size, overlap))
+    return list(split_text(text, size, overlap))
 
 
 @pytest.mark.parametrize(
