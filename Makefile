@@ -58,9 +58,10 @@ browser: ## Tests that drive a real browser 浏览器测试
 	@$(ENVIRONMENT) dev
 	$(PYTEST) -n $(WORKERS) -m browser
 
-docs: ## Write docs/configuration.md from the settings 生成配置文档
+docs: ## Write docs/configuration.md and docs/routes.md from the code 生成配置与路由文档
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m deploy.configuration
+	$(BIN)/python -m deploy.routes
 
 lock: ## Lock the dependencies of pyproject.toml anew; needs uv 重新锁定依赖
 	uv pip compile --quiet --universal --all-extras --generate-hashes --no-emit-index-url \

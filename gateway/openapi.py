@@ -27,7 +27,11 @@ _SECURITY_SCHEMES = {
 
 def outside_view(document: Mapping[str, Any], service: str) -> Document:
     """A service's document: the operations that the gateway routes to it, and what they use."""
-    routed = {(r.path, r.method.lower()): r for r in ROUTES if r.upstream == service}
+    routed = {
+        (r.path.replace(":path}", "}"), r.method.lower()): r
+        for r in ROUTES
+        if r.upstream == service
+    }
     paths: Document = {}
     for path, item in document.get("paths", {}).items():
         operations = {

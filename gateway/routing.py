@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.rates import LimitClass
 
@@ -40,12 +40,12 @@ class Route:
     body_mb: int | None = 4
 
 
-def _admin(
-    method: str, path: str, upstream: str = AUTH, scope: str | None = "admin", session: bool = False
-) -> Route:
-    return Route(
-        method, path, upstream, scope, surface="management", admin_cookie=True, session=session
-    )
+_ADMIN = Route("", "", AUTH, "admin", surface="management", admin_cookie=True)
+_WRITER = replace(_ADMIN, upstream=KB, scope="kb:write")
+
+
+def _admin(method: str, path: str, like: Route = _ADMIN, **changes: Any) -> Route:
+    return replace(like, method=method, path=path, **changes)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -124,9 +124,15 @@ ROUTES: tuple[Route, ...] = (
     _admin("PATCH", "/admin/admins/{username}"),
     _admin("DELETE", "/admin/admins/{username}"),
     _admin("GET", "/admin/audit"),
-    _admin("GET", "/admin/knowledge-bases", KB),
-    _admin("GET", "/admin/knowledge-bases/{kb_name}/visibility", KB, "kb:write"),
-    _admin("PUT", "/admin/knowledge-bases/{kb_name}/visibility", KB, "kb:write"),
+    _admin("GET", "/admin/knowledge-bases", upstream=KB),
+    _admin("GET", "/admin/knowledge-bases/{kb_name}/visibility", _WRITER),
+    _admin("PUT", "/admin/knowledge-bases/{kb_name}/visibility", _WRITER),
+    _admin("POST", "/admin/knowledge-bases/{kb_name}/files", _WRITER, limit="upload", body_mb=None),
+    _admin("GET", "/admin/jobs", _WRITER),
+    _admin("GET", "/admin/jobs/{job_id}", _WRITER),
+    _admin("GET", "/admin/jobs/{job_id}/events", _WRITER, stream=True),
+    _admin("POST", "/admin/jobs/{job_id}/cancel", _WRITER),
+    _admin("POST", "/admin/jobs/{job_id}/retry", _WRITER),
 )
 
 _PREFIX = "/api"

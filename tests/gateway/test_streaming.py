@@ -8,7 +8,6 @@ import pytest
 from aiohttp import web
 
 from gateway.proxy.forwarder import Patience
-from gateway.routing import ROUTES
 from tests.gateway.conftest import Start, Suite, scripted
 
 GOOD = {"Api-Token": "good"}
@@ -383,8 +382,29 @@ async def test_every_kind_of_credential_ends_its_streams_when_it_is_disabled(
     writer.close()
 
 
-def test_no_operators_cookie_opens_a_stream() -> None:
-    assert not [route for route in ROUTES if route.stream and route.admin_cookie]
+async def test_an_operators_stream_ends_with_the_session(start: Start) -> None:
+    suite = await start(patience=Patience(identity=0.1))
+    suite.auth.knows("c2a-one", "root", client="admin", scopes=("admin",), csrf_token="csrf")
+    left = asyncio.Event()
+
+    async def follow(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await stream.write(b"event: job\n\n")
+        await until_cancelled(left)
+        return stream
+
+    suite.kb.answers["/admin/jobs/7/events"] = follow
+    reader, writer = await asyncio.open_connection(*suite.address)
+    writer.write(
+        b"GET /admin/jobs/7/events HTTP/1.1\r\nHost: x\r\nCookie: chat2llm_admin=c2a-one\r\n\r\n"
+    )
+    await reader.readuntil(b"event: job\n\n")
+    del suite.auth.people["c2a-one"]
+    async with asyncio.timeout(5):
+        await reader.read()
+        await left.wait()
+    writer.close()
 
 
 def test_a_stream_is_asked_about_often_enough() -> None:
