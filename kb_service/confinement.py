@@ -55,7 +55,8 @@ def allow_seconds(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
     limit = int(used.ru_utime + used.ru_stime) + seconds
-    allowed = limit if most == resource.RLIM_INFINITY else min(limit, most)
+    # At the hard limit it would be killed without a word.
+    allowed = limit if most == resource.RLIM_INFINITY else min(limit, max(most - 1, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (allowed, most))
 
 

@@ -1,8 +1,12 @@
 """Parser processes: their limits, and that the pool heals."""
 
 import asyncio
+import contextlib
 import os
+import resource
+import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -12,6 +16,9 @@ import pytest
 from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import LoadFault
 from kb_service.parsers import Batch, ParserPool
+from tests.kb_service.documents import pdf_of
+from tests.kb_service.files.make import FOLDER
+from tests.stack import ROOT
 
 OPTIONS = ChunkOptions(50, 0)
 
@@ -168,3 +175,146 @@ async def test_a_process_that_holds_too_much_makes_room(good: Path) -> None:
             seen += children()
             assert len(await parse(parsers, good)) == 8
         assert len(set(seen)) == 2
+
+
+async def test_a_process_gets_nothing_of_the_services_surroundings(good: Path) -> None:
+    async with pool() as parsers:
+        await parsers.check(good, ".txt")
+        (pid,) = children()
+        process = Path(f"/proc/{pid}")
+        names = {
+            entry.partition(b"=")[0]
+            for entry in (process / "environ").read_bytes().split(b"\0")
+            if entry
+        }
+        assert names == {b"PATH", b"LANG", b"TMPDIR"}
+        limits = {
+            line[:26].strip(): line[26:].split()[0]
+            for line in (process / "limits").read_text().splitlines()
+        }
+        assert limits["Max core file size"] == "0"
+        assert limits["Max address space"] == str(2048 << 20)
+        assert limits["Max open files"] == "256"
+        assert os.getpgid(pid) == pid
+
+
+async def test_a_process_ends_with_the_service(good: Path) -> None:
+    starter = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from kb_service.parsers import ParserPool\n"
+        "async def main():\n"
+        "    pool = ParserPool(size=1)\n"
+        "    await pool.check(Path(sys.argv[1]), '.txt')\n"
+        "    print(pool._idle[0]._process.pid, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    service = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", starter, str(good)), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert service.stdout is not None
+    pid = int(await service.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot read that its input has ended
+    service.kill()
+    await service.wait()
+    await _gone(pid)
+
+
+@pytest.mark.skipif(
+    shutil.which("soffice") is None and not os.environ.get("CI"), reason="LibreOffice is missing"
+)
+async def test_all_that_a_process_started_ends_with_it() -> None:
+    async with pool(silence=3) as parsers:
+        parsing = asyncio.create_task(parse(parsers, FOLDER / "manual.doc", ".doc"))
+        while not (pids := children()) or len(_group(pids[0])) < 3:
+            await asyncio.sleep(0.005)
+            assert not parsing.done()
+        os.killpg(pids[0], signal.SIGSTOP)
+        with pytest.raises(LoadFault, match="解析超时"):
+            await parsing
+        for _ in range(1_000):
+            if not _group(pids[0]):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("some are still there")
+
+
+def _group(leader: int) -> list[int]:
+    """Of a process group, those that still run."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [pid for pid in pids if _state(pid)[2:3] == [str(leader)] and _state(pid)[0] != "Z"]
+
+
+def _state(pid: int) -> list[str]:
+    """From the third field on, which is the state; nothing when it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
+
+
+async def test_a_process_that_computes_without_end_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "endless"
+    path.write_text("年假")
+    async with pool() as parsers:
+        await parsers.check(path, ".txt")
+        (pid,) = children()
+        seconds, _ = resource.prlimit(pid, resource.RLIMIT_CPU)
+        assert 300 <= seconds <= 900
+        used = sum(map(int, _state(pid)[11:13])) // os.sysconf("SC_CLK_TCK")
+        resource.prlimit(pid, resource.RLIMIT_CPU, (used + 2, used + 2))
+        path.write_text("年假、" * 10_000_000)
+        with pytest.raises(LoadFault, match="解析超时。It took too long"):
+            await parse(parsers, path)
+
+
+async def test_progress_shows_while_nothing_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pdf"
+    path.write_bytes(pdf_of(*[b""] * 4_000))
+    async with pool(silence=10) as parsers:
+        with pytest.raises(LoadFault, match="未提取到文字"):
+            await parse(parsers, path, ".pdf")
+
+
+async def test_notes_come_with_the_summary(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.pdf"
+    text = b"BT /F1 12 Tf 60 700 Td (Leave is ten days.) Tj ET"
+    path.write_bytes(pdf_of(text, text, missing=[2]))
+    async with pool() as parsers:
+        summary = (await parse(parsers, path, ".pdf"))[-1].summary
+        assert summary is not None
+        assert summary.notes == ["已跳过损坏的页：2。Damaged pages were skipped: 2."]
+
+
+NESTED = {
+    ".html": b"<div>" * 100_000 + b"x",
+    ".htm": b"<b>" * 100_000 + b"x",
+    ".json": b"[" * 500_000,
+    ".xml": b"<a>" * 500_000,
+    ".md": b"> " * 300_000 + b"x",
+    ".rtf": b"{\\rtf1 " + b"{" * 500_000 + b"x",
+    ".rst": b"- " * 3_000 + b"x",
+    ".eml": b"Content-Type: multipart/mixed; boundary=a\n\n--a\n" * 5_000,
+}
+
+
+@pytest.mark.parametrize("extension", NESTED)
+async def test_deep_nesting_takes_no_time(good: Path, extension: str, tmp_path: Path) -> None:
+    path = tmp_path / "nested"
+    path.write_bytes(NESTED[extension])
+    async with pool() as parsers:
+        await parsers.check(good, ".txt")
+        (pid,) = children()
+        with contextlib.suppress(LoadFault):
+            await parse(parsers, path, extension)
+        if children() == [pid]:
+            ticks = _state(pid)[11:13]
+            assert sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") < 6
+
+
+async def _gone(pid: int) -> None:
+    for _ in range(1_000):
+        if not _is_parser(str(pid)):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it is still there")
