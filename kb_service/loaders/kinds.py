@@ -56,6 +56,7 @@ _STREAMS = {
 _PAGE = re.compile(
     rb"\s*(<!--.*?-->|<\?xml[^>]*>|\s)*<(!doctype\s+html|html|head|body|meta|table)\b", re.I | re.S
 )
+_BYTE_ORDER = b"\xef\xbb\xbf\xff\xfe"
 # What else an extension may hold, since programs write it so and Office opens it.
 _ALSO = {
     ".doc": {"docx": "DocxLoader", "rtf": "RTFLoader", "html": "HTMLLoader"},
@@ -98,7 +99,7 @@ def kind_of(path: Path) -> str:
         return _archive_kind(path)
     if kind == "ole":
         return _ole_kind(path)
-    if kind == "text" and _PAGE.match(head.removeprefix(b"\xef\xbb\xbf").replace(b"\0", b"")):
+    if kind == "text" and _PAGE.match(head.lstrip(_BYTE_ORDER).replace(b"\0", b"")):
         return "html"
     return kind
 
