@@ -1,10 +1,11 @@
 """The child process that reads, cuts and tokenises documents, one after the other.
 
-Frames on standard input and output are a length (4 bytes, big endian) and JSON. The parent sends
-`{"path", "extension", "options", "parse_options"}` for a file, or `{"chunks"}` any number of times
-and then `{"end"}` for passages that are cut already. The child answers with `{"chunks"}` frames, of
-which those with `progress` show that it is at work, and then one `{"done"}` or `{"fault"}`. It ends
-with its standard input.
+Frames on standard input and output are a length (4 bytes, big endian) and JSON. The child begins
+with `{"ready"}`. The parent sends `{"path", "extension", "options", "parse_options"}` for a file
+(with `preview`, a number, to see so many chunks of it in the `{"done"}`), or `{"chunks"}` any
+number of times and then `{"end"}` for passages that are cut already. The child answers with
+`{"chunks"}` frames, of which those with `progress` show that it is at work, and then one `{"done"}`
+or `{"fault"}`. It ends with its standard input.
 """
 
 import logging
@@ -13,7 +14,9 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from statistics import median_low
 from time import monotonic
 from typing import Any, BinaryIO
 
@@ -63,9 +66,33 @@ class _Work:
     def _write(self, batch: list[dict[str, Any]]) -> None:
         self._chunks += len(batch)
         if self._chunks > CHUNKS_MAX:
-            raise LoadFault(f"分块超过 {CHUNKS_MAX} 个，请拆分文件。Too large, split the file.")
+            raise _too_many_chunks()
         write_frame(self._output, {"chunks": batch})
         self._shown = monotonic()
+
+    def preview(self, docs: Iterable[CustomDoc], first: int) -> dict[str, Any]:
+        """The first chunks, and how many and how long all of them are."""
+        shown: list[CustomDoc] = []
+        lengths: list[int] = []
+        for doc in docs:
+            if not doc.content.strip():
+                continue
+            lengths.append(len(doc.content))
+            if len(lengths) > CHUNKS_MAX:
+                raise _too_many_chunks()
+            if len(lengths) <= first:
+                shown.append(doc)
+            self.show_progress(len(lengths), 0)
+        if not lengths:
+            raise _no_text()
+        return {
+            "chunks": [asdict(doc) for doc in shown],
+            "total": len(lengths),
+            "characters": sum(lengths),
+            "shortest": min(lengths),
+            "median": median_low(lengths),
+            "longest": max(lengths),
+        }
 
     def ask_for_more(self) -> None:
         write_frame(self._output, {"chunks": []})
@@ -75,13 +102,16 @@ class _Work:
 
     def finish(self, loader: str, splitter_name: str, notes: Sequence[str] = ()) -> None:
         if not self._chunks:
-            raise LoadFault("未提取到文字，可能是扫描件。No text was found in it.")
+            raise _no_text()
         done = {
             "loader": loader,
             "splitter": splitter_name,
             "term_counts": dict(self._counts),
             "notes": list(notes),
         }
+        self.write_done(done)
+
+    def write_done(self, done: dict[str, Any]) -> None:
         is_heavy = holds_bytes() > (self._memory_mb << 20) // _HEAVY_SHARE
         write_frame(self._output, {"done": done, "retire": is_heavy})
 
@@ -103,6 +133,7 @@ def main(memory_mb: int) -> None:
     requests, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the frames
     terms("预热")  # the dictionary is loaded before the first document comes
+    write_frame(output, {"ready": True})
     while (request := read_frame(requests)) is not None:
         try:
             _serve(request, requests, _Work(output, memory_mb))
@@ -140,8 +171,24 @@ def _read_file(request: dict[str, Any], work: _Work) -> None:
         work.pass_check()
         return
     chunk_options = ChunkOptions.from_json(request["options"])
-    work.send(split_document(opened.sections, chunk_options))
-    work.finish(opened.loader, shown_name(chunk_options.splitter), reading.notes)
+    name = shown_name(chunk_options.splitter)
+    docs = split_document(opened.sections, chunk_options)
+    if "preview" in request:
+        preview = work.preview(docs, request["preview"])
+        work.write_done(
+            preview | {"loader": opened.loader, "splitter": name, "notes": reading.notes}
+        )
+        return
+    work.send(docs)
+    work.finish(opened.loader, name, reading.notes)
+
+
+def _too_many_chunks() -> LoadFault:
+    return LoadFault(f"分块超过 {CHUNKS_MAX} 个，请拆分文件。Too large, split the file.")
+
+
+def _no_text() -> LoadFault:
+    return LoadFault("未提取到文字，可能是扫描件。No text was found in it.")
 
 
 def read_frame(source: BinaryIO) -> Any:

@@ -20,13 +20,14 @@ from typing import Any
 
 import orjson
 
-from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions
+from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions, SplitPreview
 from kb_service.loaders import LoadFault
 from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent
 _PARSE_OPTIONS = ParseOptions()
 _FRAME_MAX = 256 * 1024 * 1024
+_START_SECONDS = 120  # of a machine with much else to do
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ class ParserPool:
 
     async def warm(self) -> None:
         """Have one child ready before the first document comes."""
-        async with self._child():
-            pass
+        with suppress(LoadFault):  # it is in the log, and the first document tries again
+            async with self._child():
+                pass
 
     async def close(self) -> None:
         while self._idle:
@@ -102,6 +104,24 @@ class ParserPool:
                 yield batch
                 if batch.summary:
                     return
+
+    async def preview(
+        self,
+        path: Path,
+        extension: str,
+        options: ChunkOptions,
+        first: int = 20,
+        parse_options: ParseOptions = _PARSE_OPTIONS,
+    ) -> SplitPreview:
+        """What cutting a file so would give; nothing of it is kept. Raises LoadFault."""
+        request = _file_request(path, extension, options, parse_options)
+        async with self._child() as child:
+            await child.send(request | {"preview": first})
+            while "done" not in (frame := await child.receive()):
+                pass
+        done: dict[str, Any] = frame["done"]
+        chunks = [CustomDoc(**chunk) for chunk in done.pop("chunks")]
+        return SplitPreview(chunks=chunks, **done)
 
     async def index(self, pages: AsyncIterator[list[CustomDoc]]) -> AsyncGenerator[Batch, None]:
         """The same for passages that are cut already. Raises LoadFault."""
@@ -136,10 +156,11 @@ class _Child:
         assert process.stdout is not None
         self._process, self._silence = process, silence
         self._input, self._output = process.stdin, process.stdout
-        self.is_ready = True
+        self.is_ready = False
 
     @classmethod
     async def start(cls, *, memory_mb: int, silence: float) -> "_Child":
+        """A process that waits for a document: its start counts as nobody's silence."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "kb_service.parser_process", str(memory_mb)),
             stdin=PIPE,
@@ -148,11 +169,27 @@ class _Child:
             env=_environment(),
             start_new_session=True,  # a group of its own: what it starts is killed with it
         )
-        return cls(process, silence)
+        child = cls(process, _START_SECONDS)
+        try:
+            await child.receive()
+        except BaseException:
+            await asyncio.shield(child.kill())
+            raise
+        child._silence = silence
+        return child
 
     @property
     def is_alive(self) -> bool:
-        return self._process.returncode is None
+        """As the kernel knows it: a busy event loop learns of a death later."""
+        if self._process.returncode is not None:
+            return False
+        if sys.platform != "linux":
+            return True
+        try:
+            seen = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # it has ended, and its exit status was fetched
+            return False
+        return seen is None
 
     async def send(self, frame: Any) -> None:
         self.is_ready = False
