@@ -189,7 +189,8 @@ def _wecom(settings: AuthSettings, clock: Clock) -> WeCom:
 async def _forget_expired(expiry: Expiry, token_seconds: float, clock: Clock) -> None:
     while True:
         try:
-            await expiry.delete_expired(now=clock(), token_seconds=token_seconds)
+            with anyio.CancelScope(shield=True):  # the driver hangs when a statement is cancelled
+                await expiry.delete_expired(now=clock(), token_seconds=token_seconds)
         except SQLAlchemyError:  # tidying up may wait; logging in may not
             logging.getLogger(__name__).warning("what expired stays for now", exc_info=True)
         await anyio.sleep(_CLEANING_SECONDS)

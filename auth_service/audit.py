@@ -111,7 +111,8 @@ class AuditLog:
                 await self._write_refusals()
 
     async def forget_old(self) -> None:
-        await self._store.delete_before(self._clock() - self._retention_seconds)
+        with anyio.CancelScope(shield=True):  # the driver hangs when a statement is cancelled
+            await self._store.delete_before(self._clock() - self._retention_seconds)
 
     async def run(self) -> None:
         """Write refusals and forget old entries until cancelled."""
