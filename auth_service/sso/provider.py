@@ -18,7 +18,7 @@ class LoginRefused(Exception):
     Without a reason nothing was tried. `guess`: it counts as a failed try of that address.
     """
 
-    def __init__(self, message: str, reason: str | None = None, *, guess: bool = False) -> None:
+    def __init__(self, message: str, reason: str = "", *, guess: bool = False) -> None:
         super().__init__(message)
         self.reason, self.guess = reason, guess
 

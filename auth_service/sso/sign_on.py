@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from auth_service.errors import CredentialRefused
 from auth_service.sessions import Sessions
 from auth_service.sso.demo import DEMO_CLIENT, DemoLogin
 from auth_service.sso.provider import LoginRefused, Provider, ProviderUser
 from auth_service.sso.state import LoginStates
 from auth_service.store.credentials import Store
-from auth_service.watch import Watch
+from auth_service.watch import Attempt, Watch
 
 _UNKNOWN_CLIENT = "无效的客户端,无法单点登录,请重新进入"
 _PARAMETERS = "参数错误"
@@ -65,24 +66,26 @@ class SingleSignOn:
 
     async def begin(self, client: str, secret: str | None, visitor: Visitor) -> Step:
         """Raises TooManyFailures."""
-        await self._watch.failures.check(visitor.address)
         client_id = self._ways.client_id(client)
+        attempt = _attempt(visitor, client_id)
+        await self._watch.check(attempt)
         try:
             if client_id == DEMO_CLIENT and self._ways.demo:
                 user = await self._ways.demo.identify(secret, visitor.session_cookie)
                 return await self._enter(DEMO_CLIENT, user, self._ways.demo.method)
             return await self._leave(client_id, visitor)
         except LoginRefused as refusal:
-            return await self._refused(refusal, client_id, visitor)
+            return await self._refused(refusal, attempt)
 
     async def finish(self, code: str, state: str, visitor: Visitor) -> Step:
         """Raises TooManyFailures."""
-        await self._watch.failures.check(visitor.address)
-        client_id = None
+        attempt = _attempt(visitor, None)
+        await self._watch.check(attempt)
         try:
             if not 0 < len(code) <= _MAX_CODE:
                 raise LoginRefused(_PARAMETERS, "code")
             client_id = await self._states.redeem(state, visitor.login_cookie)
+            attempt = _attempt(visitor, client_id)
             provider = self._ways.providers.get(client_id)
             if provider is None:
                 raise LoginRefused(f"拒绝访问, 未知客户端: {client_id}", "client")
@@ -90,7 +93,7 @@ class SingleSignOn:
             user = await provider.identify(code, state)
             return await self._enter(client_id, user, provider.method)
         except LoginRefused as refusal:
-            return await self._refused(refusal, client_id, visitor)
+            return await self._refused(refusal, attempt)
 
     async def _leave(self, client_id: int | None, visitor: Visitor) -> Step:
         if client_id is None:
@@ -106,8 +109,11 @@ class SingleSignOn:
         known = await self._store.user(client_id, user.user_id)
         if known and not known.enable:
             raise LoginRefused(_USER_DISABLED, "user disabled")
-        await self._store.save_user(client_id, user.user_id, username=user.username)
-        opened = await self._sessions.open(client_id, user.user_id, method=method)
+        try:
+            await self._store.save_user(client_id, user.user_id, username=user.username)
+            opened = await self._sessions.open(client_id, user.user_id, method=method)
+        except CredentialRefused:  # deleted in this moment
+            raise LoginRefused(_CLIENT_DISABLED, "client") from None
         return Step(f"{self._h5_address}/sso?token={opened.token}")
 
     async def _require_enabled(self, client_id: int) -> None:
@@ -117,16 +123,13 @@ class SingleSignOn:
         if not client.enable:
             raise LoginRefused(_CLIENT_DISABLED, "client disabled")
 
-    async def _refused(
-        self, refusal: LoginRefused, client_id: int | None, visitor: Visitor
-    ) -> Step:
+    async def _refused(self, refusal: LoginRefused, attempt: Attempt) -> Step:
         if refusal.guess:
-            await self._watch.failures.record(visitor.address)
-        if refusal.reason:
-            self._watch.audit.refused(
-                action="sso",
-                target="" if client_id is None else f"client {client_id}",
-                address=visitor.address,
-                reason=refusal.reason,
-            )
+            await self._watch.failed(attempt, refusal.reason)
+        elif refusal.reason:
+            self._watch.note(attempt, refusal.reason)
         return Step(f"{self._h5_address}/401?message={refusal}")
+
+
+def _attempt(visitor: Visitor, client_id: int | None) -> Attempt:
+    return Attempt(visitor.address, "sso", "" if client_id is None else f"client {client_id}")
