@@ -13,7 +13,7 @@ from gateway.api import mount_pages
 from gateway.api.resources import Resources
 from gateway.auth.admission import Admission
 from gateway.auth.identities import Identities
-from gateway.auth.inbound import Peers
+from gateway.auth.peers import Peers
 from gateway.clients import AuthClient
 from gateway.edge import Cors, SecurityHeaders
 from gateway.errors import MethodNotAllowed

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.auth.inbound import Peers
+from gateway.auth.peers import Peers
 from gateway.origins import AllowedOrigins
 from servicekit.http import REQUEST_ID_HEADER
 

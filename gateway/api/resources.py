@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gateway.auth.identities import Identities
-from gateway.auth.inbound import Inbound, Peers
+from gateway.auth.inbound import Inbound
+from gateway.auth.peers import Peers
 from gateway.origins import AllowedOrigins
 from servicekit.http import ServiceClient
 

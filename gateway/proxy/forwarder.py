@@ -11,11 +11,13 @@ from starlette.types import Receive, Scope, Send
 from yarl import URL
 
 from gateway.auth.admission import Admission, Admitted
-from gateway.auth.inbound import Inbound, Peers
+from gateway.auth.inbound import Inbound
+from gateway.auth.peers import Peers
 from gateway.errors import BodyTooLarge, CredentialRefused, UpstreamTooSlow
 from gateway.limits.lanes import Lane
 from gateway.limits.limiter import Limiter
 from gateway.proxy.exchange import ClientLeft, Exchange
+from gateway.proxy.heads import headers_up
 from gateway.proxy.refusals import refuse
 from gateway.proxy.streams import OpenStreams
 from gateway.routing import Route
@@ -121,7 +123,12 @@ class Forwarder:
             response = await self._request(
                 "GET" if route.method == "HEAD" else route.method,  # services know no HEAD
                 url,
-                headers=exchange.request_headers(streamed=isinstance(data, AsyncIterator)),
+                headers=headers_up(
+                    route,
+                    exchange.inbound,
+                    exchange.admitted,
+                    streamed=isinstance(data, AsyncIterator),
+                ),
                 data=data,
                 allow_redirects=False,
                 timeout=_STREAM_TIMEOUT if route.stream else self._timeout,
