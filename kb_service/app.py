@@ -4,7 +4,6 @@ import asyncio
 import gc
 import hashlib
 import logging
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -91,7 +90,7 @@ async def _start(
     indexer = Indexer(
         collections=collections, catalog=catalog, versions=versions, embedder=embedder
     )
-    parsers = ParserPool(size=max(1, min(4, (os.cpu_count() or 2) // 2)))
+    parsers = ParserPool(size=settings.kb_workers)
     stack.push_async_callback(parsers.close)
     library = Library(
         knowledge_bases=rows,

@@ -23,7 +23,7 @@ class Team:
     ) -> None:
         self._leases, self._worker, self._board = leases, worker, board
         self._size, self._beat = size, beat
-        self._working: dict[asyncio.Task[None], anyio.CancelScope] = {}
+        self._working: dict[anyio.CancelScope, asyncio.Task[None]] = {}
         self._was_called = self._is_closed = False
 
     async def drain(self) -> None:
@@ -39,8 +39,8 @@ class Team:
     async def close(self) -> None:
         """What is being worked on goes back into the queue."""
         self._is_closed = True
-        working = list(self._working)
-        for scope in self._working.values():
+        working = list(self._working.values())
+        for scope in self._working:
             scope.cancel()  # not the task: a flip that has begun is shielded from its scope alone
         await asyncio.gather(*working)
 
@@ -50,8 +50,7 @@ class Team:
             return None
         scope = anyio.CancelScope()
         task = asyncio.create_task(self._work(scope))
-        self._working[task] = scope
-        task.add_done_callback(self._working.pop)
+        self._working[scope] = task
         return task
 
     async def _work(self, scope: anyio.CancelScope) -> None:
@@ -61,6 +60,8 @@ class Team:
                     pass
             except Exception:  # the boundary of a background task: the sweep calls again
                 logger.exception("jobs cannot be claimed for now")
+            finally:  # at once: whoever is called now must not take this one for busy
+                del self._working[scope]
 
     async def _run_next(self) -> bool:
         """False when there is nothing to do."""

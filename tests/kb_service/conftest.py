@@ -94,9 +94,9 @@ class Kb:
 
 
 @asynccontextmanager
-async def running(settings: KbSettings) -> AsyncIterator[FastAPI]:
+async def running(settings: KbSettings, *, patience: float = 45) -> AsyncIterator[FastAPI]:
     """The app with its lifespan, as one process would have it."""
-    app = create_app(settings)
+    app = create_app(settings, patience=patience)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -150,8 +150,8 @@ def make_settings(tmp_path: Path, migrated: Path) -> Callable[..., KbSettings]:
 
 
 @asynccontextmanager
-async def connected(settings: KbSettings) -> AsyncIterator[Kb]:
-    async with running(settings) as app:
+async def connected(settings: KbSettings, *, patience: float = 45) -> AsyncIterator[Kb]:
+    async with running(settings, patience=patience) as app:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(
             transport=transport, base_url="http://kb", timeout=60
