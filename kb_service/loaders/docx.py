@@ -8,6 +8,7 @@ import docx
 
 from kb_service.loaders import Reading, Section
 from kb_service.loaders.archives import check_archive
+from kb_service.loaders.docx_numbers import Numbers
 from kb_service.loaders.safe_xml import parse_xml
 from kb_service.loaders.tables import table_or_text
 from kb_service.loaders.titles import TABLE, TEXT, sections_by_title
@@ -37,6 +38,11 @@ class _Body:
             style.get(f"{_W}styleId"): style for style in document.styles.element.iter(f"{_W}style")
         }
         self._levels: dict[str | None, int] = {None: 0}
+        parts = document.part.rels.values()
+        numbering = [part for part in parts if part.reltype.endswith("/numbering")]
+        self._numbers = Numbers(
+            numbering[0].target_part.element if numbering else None, self._styles
+        )
 
     def blocks(self) -> Iterator[tuple[int, str]]:
         yield from self._inside(self._document.element.body)
@@ -48,7 +54,10 @@ class _Body:
     def _inside(self, parent: Any) -> Iterator[tuple[int, str]]:
         for child in parent:
             if child.tag == f"{_W}p":
-                yield self._level(child), _text(child)
+                text = _text(child)
+                # Nothing is counted that shows nothing.
+                number = self._numbers.next(child) if text.strip() else ""
+                yield self._level(child), number + text
                 for box in child.iter(_BOX):
                     if not any(True for _ in box.iterancestors(_FALLBACK)):
                         yield from self._inside(box)

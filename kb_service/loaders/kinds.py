@@ -54,7 +54,7 @@ _STREAMS = {
     "__properties_version1.0": "msg",
 }
 _PAGE = re.compile(
-    rb"\s*(<!--.*?-->|<\?xml[^>]*>|\s)*<(!doctype\s+html|html|head|body|meta|table)\b", re.I | re.S
+    rb"(<!--.*?-->|<\?xml[^>]*>|\s)*<(!doctype\s+html|html|head|body|meta|table)\b", re.I | re.S
 )
 _BYTE_ORDER = b"\xef\xbb\xbf\xff\xfe"
 # What else an extension may hold, since programs write it so and Office opens it.

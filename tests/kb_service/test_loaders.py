@@ -207,3 +207,155 @@ def test_sheets_that_claim_to_be_huge_are_stopped(load: Load, tmp_path: Path) ->
     entries[name] = entries[name][:start] + rows + entries[name][end:]
     with pytest.raises(LoadFault, match="2000000"):
         load(".xlsx", zip_file(entries))
+
+
+def test_markdown_tables_and_underlined_titles(load: Load) -> None:
+    page = (
+        "休假\n====\n\n年假\n----\n每年十天。\n\n| 级别 | 天数 |\n|---|:-:|\n| 经理 | 15 |\n\n完\n"
+    )
+    assert load(".md", page) == [
+        Section("休假\n\n年假\n每年十天。\n", {"title": "休假 > 年假"}),
+        Section("| 级别 | 天数 |\n|---|:-:|\n| 经理 | 15 |", {"title": "休假 > 年假"}, "table"),
+        Section("\n完\n", {"title": "休假 > 年假"}),
+    ]
+
+
+def test_html_tables_are_filled_out_and_layout_is_not_a_table(load: Load) -> None:
+    page = """<table><thead><tr><th rowspan=2>部门</th><th colspan=2>天数</th></tr>
+    <tr><th>年假</th><th>病假</th></tr></thead><tr><td>研发<br>一部</td><td>10</td><td>5</td></tr></table>
+    <table><tr><td><h2>标题</h2><ul><li>甲</li></ul></td><td>乙</td></tr></table>
+    <table><tr><td>只有</td><td>一行</td></tr></table>"""
+    assert load(".html", page) == [
+        Section(
+            "| 部门 | 天数 |  |\n| --- | --- | --- |\n"
+            "| 部门 | 年假 | 病假 |\n| 研发 一部 | 10 | 5 |",
+            {},
+            "table",
+        ),
+        Section("标题\n甲\n乙\n只有 一行", {"title": "标题"}),
+    ]
+
+
+def test_html_lines_that_only_the_source_broke_are_joined(load: Load) -> None:
+    page = "<p>员工每年\n  享有 <b>十天</b>\n年假，see\nthe rules.</p><pre>第一行\n  第二行</pre>"
+    assert load(".html", page)[0].text == "员工每年享有 十天年假，see the rules.\n第一行\n  第二行"
+
+
+def test_xml_records_keep_the_names_of_their_fields(load: Load) -> None:
+    records = "<r><p><name>张三</name><days>10</days></p><p><name>李四</name><days/></p></r>"
+    assert load(".xml", records) == [
+        Section("name: 张三\ndays: 10", {"index": 0}),
+        Section("name: 李四", {"index": 1}),
+    ]
+    article = '<?xml version="1.0" encoding="gb18030"?><a><t>休假</t><p>每年<b>十</b>天。</p></a>'
+    assert load(".xml", article.encode("gb18030")) == [Section("休假\n每年十天。")]
+
+
+def test_entities_in_xml_do_not_grow_and_read_no_files(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("geheim")
+    entities = "".join(f"<!ENTITY a{n} '{f'&a{n - 1};' * 20}'>" for n in range(1, 12))
+    head = f"<!ENTITY a0 'x'><!ENTITY f SYSTEM '{(tmp_path / 'secret').as_uri()}'>"
+    page = f"<!DOCTYPE x [{head}{entities}]><x>年假 &a11; &f;</x>"
+    try:
+        text = load(".xml", page)[0].text
+    except LoadFault:
+        return
+    assert len(text) < 100
+    assert "geheim" not in text
+
+
+def test_rst_has_titles_tables_and_what_only_sphinx_knows(load: Load) -> None:
+    page = """
+休假
+====
+
+.. toctree::
+
+   一章
+
+.. include:: /etc/passwd
+
+年假
+----
+
+每年 :ref:`十天 <days>`，*须*\\ 申请。
+
+====  ====
+级别  天数
+====  ====
+经理  15
+====  ====
+"""
+    sections = load(".rst", page)
+    assert sections[-1] == Section(
+        "| 级别 | 天数 |\n| --- | --- |\n| 经理 | 15 |", {"title": "休假 > 年假"}, "table"
+    )
+    text = "\n".join(section.text for section in sections)
+    assert "一章" in text
+    assert "十天" in text
+    assert "须申请" in text
+    assert "root:" not in text
+
+
+RTF = b"{\\rtf1\\ansi\\ansicpg%d{\\fonttbl{\\f0\\fcharset134 SimSun;}}\\f0 %s\\par}"
+
+
+def test_rtf_in_every_way_of_writing_chinese(load: Load) -> None:
+    words = "年假朱镕基"
+    escaped = b"".join(
+        b"\\'%02x" % byte if byte >= 0x80 else bytes([byte]) for byte in words.encode("gbk")
+    )
+    unicode = b"".join(b"\\u%d?" % (ord(word) - 65536 * (ord(word) > 32767)) for word in words)
+    for text in (escaped, words.encode("gbk"), unicode):
+        assert load(".rtf", RTF % (936, text))[0].text.strip() == words
+
+
+def test_rtf_accents_stay_accents(load: Load) -> None:
+    text = b"{\\rtf1\\ansi\\ansicpg1252 caf\\'e9s et th\\'e9}"
+    assert load(".rtf", text)[0].text.strip() == "cafés et thé"
+
+
+def test_mail_of_several_kinds(load: Load) -> None:
+    plain = b"Subject: =?gb2312?B?xOq82Q==?=\nContent-Type: text/plain; charset=gb2312\n\n"
+    (section,) = load(".eml", plain + "每年十天。".encode("gbk"))
+    assert section == Section("Subject: 年假\n\n每年十天。", {"title": "年假"})
+    page = "From: a@b.c\nContent-Type: text/html; charset=utf-8\n\n<h1>年假</h1><p>十天</p>"
+    assert [one.text for one in load(".eml", page)] == ["From: a@b.c\n", "年假\n十天"]
+    odd = "From: a@b.c\nDate: nonsense\nContent-Type: text/plain; charset=x-unknown\n\n年假"
+    assert load(".eml", odd)[0].text == "From: a@b.c\n\n年假"
+
+
+def epub_file(*pages: str, encryption: str = "") -> bytes:
+    items = "".join(
+        f'<item id="p{n}" href="text%20{n}.xhtml" media-type="application/xhtml+xml"/>'
+        for n in range(len(pages))
+    )
+    spine = "".join(f'<itemref idref="p{n}"/>' for n in reversed(range(len(pages))))
+    return zip_file(
+        {
+            "mimetype": b"application/epub+zip",
+            "META-INF/container.xml": b'<container xmlns="urn:x"><rootfiles>'
+            b'<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+            "OEBPS/book.opf": f'<package xmlns="urn:y"><manifest>{items}</manifest>'
+            f"<spine>{spine}</spine></package>".encode(),
+            **{f"OEBPS/text {n}.xhtml": page.encode() for n, page in enumerate(pages)},
+            **({"META-INF/encryption.xml": encryption.encode()} if encryption else {}),
+        }
+    )
+
+
+def test_epub_chapters_come_in_the_order_of_reading(load: Load) -> None:
+    page = "<?xml version='1.0' encoding='utf-8'?><html><head><title/></head><body>%s</body></html>"
+    book = epub_file(page % "<h1>二</h1><p>后</p>", page % "<h1>一</h1><p><a id='x'/>先</p>")
+    assert load(".epub", book) == [
+        Section("一\n先", {"title": "一"}),
+        Section("二\n后", {"title": "二"}),
+    ]
+    with pytest.raises(LoadFault, match="受 DRM 保护，无法读取。The book is protected by DRM"):
+        load(".epub", epub_file(page, encryption='<x URI="OEBPS/text 0.xhtml"/>'))
+
+
+def test_every_archive_is_checked_before_it_is_read(load: Load) -> None:
+    page = "<p>" + " " * (110 << 20)
+    with pytest.raises(LoadFault, match="解压后的内容过大。The document inflates to too much"):
+        load(".epub", epub_file(page))
