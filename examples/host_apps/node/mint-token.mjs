@@ -8,7 +8,7 @@
 
 import crypto from "node:crypto";
 import fs from "node:fs";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const LIFETIME = 300; // seconds; a v2 token is good once, and for at most 15 minutes
@@ -71,7 +71,7 @@ function main() {
   console.log(mint(clientId, fs.readFileSync(keyFile, "utf8"), userId, name, { ...values, groups }));
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
     main();
   } catch (error) {
