@@ -73,7 +73,7 @@ class Admins:
 
     async def log_in(self, username: str, password: str, *, address: str) -> ConsoleLogin:
         """Raises InvalidLogin, or TooManyFailures for the address or the name."""
-        attempt = Attempt(address, "admin login", "")
+        attempt = Attempt(address, "admin.login", "")
         await self._watch.check(attempt)
         if not _NAME.fullmatch(username) or len(password) > MAX_PASSWORD_LENGTH:
             await self._watch.failed(attempt, "invalid")
@@ -82,9 +82,15 @@ class Admins:
             await self._verify(username, password)
         except (InvalidLogin, TooManyFailures) as error:
             if await self._store.admin(username):  # else it may be a password, in the wrong field
-                attempt = replace(attempt, target=username)
+                attempt = replace(attempt, target=f"admin {username}")
             await self._watch.failed(attempt, "locked" if error.retry_after else "invalid")
             raise
+        await self._watch.audit.record(
+            actor=f"{OPERATOR}/{username}",
+            action=attempt.action,
+            target=f"admin {username}",
+            address=address,
+        )
         return await self._open(username)
 
     async def log_out(self, token: str) -> None:

@@ -8,7 +8,9 @@ from auth_service.api.context import AddressDep, ContextDep, SecureDep
 from auth_service.schemas import ExchangeAnswer, ExchangeRequest
 from servicekit.identity import CallerDep
 
-_SESSION_COOKIE = "chat2llm_session"
+_ENDED = "chat2llm_session=; Path=/; Max-Age=0; HttpOnly"
+# A client that is embedded in other sites has a cookie there; Starlette writes none of this kind.
+_EMBEDDED = "Secure; SameSite=None; Partitioned"
 
 routes = APIRouter(prefix="/auth", tags=["identity"])
 
@@ -38,8 +40,5 @@ async def logout(
     chat2llm_session: Annotated[str | None, Cookie()] = None,
 ) -> None:
     await context.accounts.log_out(api_token or chat2llm_session or "")
-    response.delete_cookie(_SESSION_COOKIE, httponly=True, secure=secure, samesite="lax")
-    if secure:  # a client that is embedded elsewhere has its cookie there
-        response.delete_cookie(
-            _SESSION_COOKIE, httponly=True, secure=True, samesite="none", partitioned=True
-        )
+    for where in ("Secure; SameSite=Lax", _EMBEDDED) if secure else ("SameSite=Lax",):
+        response.headers.append("Set-Cookie", f"{_ENDED}; {where}")
