@@ -21,6 +21,7 @@ from kb_service.store import KnowledgeBaseStore
 from servicekit.database import Database, sqlite_url
 from tests.kb_service.conftest import ADMIN, OWNER, Kb, caller_header, connected
 
+JOBS, NO_JOB = "/admin/jobs", "987654"
 HIDDEN, NOBODY = "hidden", "nobody"  # of one length, so that the answers' headers are equal too
 TEXT = ("a.txt", "员工每年享有十天带薪年假，请在系统中提交申请。".encode())
 FULL = ("chat", "kb:read", "kb:write")
@@ -39,6 +40,10 @@ def _get(path: str, name_key: str, **more: Any) -> Request:
 
 def _post(path: str, name_key: str = "knowledge_base_name", **more: Any) -> Request:
     return lambda kb, name, who: kb.post(path, {name_key: name} | more, who)
+
+
+def _of_job(method: str, path: str) -> Request:
+    return lambda kb, job, who: kb.http.request(method, f"{JOBS}/{job}{path}", headers=who)
 
 
 async def _put_visibility(kb: Kb, name: str, who: dict[str, str]) -> httpx.Response:
@@ -69,6 +74,10 @@ WRITES: dict[str, Request] = {
     "GET /admin/knowledge-bases/{kb_name}/visibility": lambda kb, name, who: kb.get(
         f"{PATH}/{name}/visibility", who
     ),
+    "POST /admin/knowledge-bases/{kb_name}/files": lambda kb, name, who: kb.http.post(
+        f"{PATH}/{name}/files", files=[("files", ("c.txt", b"new"))], headers=who
+    ),
+    "GET /admin/jobs (of one)": _get(JOBS, "kb"),
     "POST /knowledge_base/delete_docs": _post(f"{P}/delete_docs", file_names=["a.txt"]),
     "PUT /admin/knowledge-bases/{kb_name}/visibility": _put_visibility,
     # The last one: it leaves nothing for the others.
@@ -84,6 +93,12 @@ LISTS: dict[str, Request] = {
         f"{P}/list_knowledge_bases_v2", who
     ),
     "GET /recommend/question (all)": lambda kb, _, who: kb.get("/recommend/question", who, num=99),
+}
+BY_JOB: dict[str, Request] = {
+    "GET /admin/jobs/{job_id}": _of_job("GET", ""),
+    "GET /admin/jobs/{job_id}/events": _of_job("GET", "/events"),
+    "POST /admin/jobs/{job_id}/cancel": _of_job("POST", "/cancel"),
+    "POST /admin/jobs/{job_id}/retry": _of_job("POST", "/retry"),
 }
 # These have tests of their own below, or say nothing of knowledge bases.
 OTHERS = {
@@ -162,31 +177,52 @@ async def fill(kb: Kb, visibility: dict[str, Any]) -> None:
 async def test_every_route_has_its_place_in_the_table(make_settings: Any) -> None:
     paths = create_app(make_settings()).openapi()["paths"]
     routes = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
-    assert routes == {*READS, *WRITES, *OTHERS} | {name.removesuffix(" (all)") for name in LISTS}
+    named = {*READS, *WRITES, *LISTS, *BY_JOB, *OTHERS}
+    assert routes == {name.partition(" (")[0] for name in named}
 
 
-@pytest.mark.parametrize(("visibility", "who", "sees", "writes"), CASES.values(), ids=list(CASES))
-async def test_what_is_not_theirs_answers_like_what_is_not_there(
-    kb: Kb, visibility: dict[str, Any], who: dict[str, str], sees: bool, writes: bool
-) -> None:
-    """Status, headers and body, on every route; and no list has it."""
-    await fill(kb, visibility)
-    before = await _state(kb)
-    for route, request in LISTS.items():
-        assert (HIDDEN in (await request(kb, "", who)).text) is sees, route
-    page = (await kb.get(PATH, who)).json()
-    assert page["total"] == len(page["items"]) == writes
-    same_id = who | {"X-Request-ID": "the-same-for-both"}
-    for routes, allowed in ((READS, sees), (WRITES, writes)):
-        for route, request in routes.items():
-            unknown = await request(kb, NOBODY, same_id)
-            answer = await request(kb, HIDDEN, same_id)
-            is_equal = (answer.status_code, answer.headers.raw) == (
-                *(unknown.status_code, unknown.headers.raw),
-            ) and answer.content.replace(HIDDEN.encode(), NOBODY.encode()) == unknown.content
-            assert is_equal is not allowed, (route, answer.text, unknown.text)
+async def test_what_is_not_theirs_answers_like_what_is_not_there(kb: Kb) -> None:
+    """Status, headers and body, on every route; no list has it, and nothing comes of trying."""
+    for case, (visibility, who, sees, writes) in CASES.items():
+        if not (await kb.get(PATH, OWNER)).json()["total"]:  # whoever writes has deleted it
+            await fill(kb, visibility)
+        await show_to(kb, visibility)
+        before = await _state(kb)
+        await _check_lists(kb, who, case, sees=sees, writes=writes)
+        await _check_routes(kb, who, case, sees=sees, writes=writes)
         if not writes:
-            assert await _state(kb) == before
+            assert await _state(kb) == before, case
+
+
+async def _check_lists(kb: Kb, who: dict[str, str], case: str, *, sees: bool, writes: bool) -> None:
+    for route, request in LISTS.items():
+        assert (HIDDEN in (await request(kb, "", who)).text) is sees, (case, route)
+    for path in (PATH, JOBS):
+        page = (await kb.get(path, who)).json()
+        assert page["total"] == len(page["items"]) == writes, (case, path)
+
+
+async def _check_routes(
+    kb: Kb, who: dict[str, str], case: str, *, sees: bool, writes: bool
+) -> None:
+    same_id = who | {"X-Request-ID": "the-same-for-both"}
+    [job] = (await kb.get(JOBS, OWNER)).json()["items"]
+    for routes, allowed, names in (
+        (READS, sees, (NOBODY, HIDDEN)),
+        (BY_JOB, writes, (NO_JOB, str(job["id"]))),
+        (WRITES, writes, (NOBODY, HIDDEN)),
+    ):
+        for route, request in routes.items():
+            unknown, answer = [await request(kb, name, same_id) for name in names]
+            what = (case, route, answer.text, unknown.text)
+            assert _is_equal(answer, unknown) is not allowed, what
+
+
+def _is_equal(answer: httpx.Response, unknown: httpx.Response) -> bool:
+    """But for the name that was asked for."""
+    heads = [(one.status_code, one.headers.raw) for one in (answer, unknown)]
+    content = answer.content.replace(HIDDEN.encode(), NOBODY.encode())
+    return heads[0] == heads[1] and content == unknown.content
 
 
 async def _state(kb: Kb) -> list[Any]:
@@ -194,6 +230,7 @@ async def _state(kb: Kb) -> list[Any]:
     return [
         (await kb.get(f"{P}/list_knowledge_bases_v2", OWNER)).json(),
         (await kb.get("/recommend/question", OWNER, num=9)).json(),
+        (await kb.get(JOBS, OWNER)).json(),
         (await kb.get(f"{PATH}/{HIDDEN}/visibility", OWNER)).json(),
         await kb.files(HIDDEN),
         await kb.search("年假", HIDDEN),
@@ -325,7 +362,8 @@ async def test_a_confined_key_writes_questions_of_its_own_only(kb: Kb) -> None:
     ],
 )
 async def test_what_says_two_things_changes_nothing(kb: Kb, body: dict[str, Any]) -> None:
-    await fill(kb, CLIENT_2)
+    await kb.create(HIDDEN, OWNER)
+    await show_to(kb, CLIENT_2)
     answer = await kb.http.put(f"{PATH}/{HIDDEN}/visibility", json=body, headers=OWNER)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
