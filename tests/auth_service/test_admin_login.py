@@ -157,7 +157,7 @@ class TestSession:
     async def test_another_master_key_makes_other_csrf_tokens(
         self, start: Start, password_hash: str
     ) -> None:
-        tokens = []
+        tokens: list[str] = []
         for master in ("m" * 32, "n" * 32):
             async with start(master_key=master) as gateway:
                 if not tokens:
