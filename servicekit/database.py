@@ -84,11 +84,10 @@ class Database:
         await self._writer.dispose()
         await self._reader.dispose()
 
-    async def _revision(self) -> str | None:
+    async def _revision(self) -> object:
         try:
             async with self._reader.connect() as connection:
-                row = await connection.execute(text("SELECT version_num FROM alembic_version"))
-                return row.scalar()
+                return await connection.scalar(text("SELECT version_num FROM alembic_version"))
         except DBAPIError:  # no such table: a new database
             return None
 

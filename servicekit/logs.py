@@ -38,6 +38,7 @@ def configure_logs(service: str, level: str) -> None:
     handler.setFormatter(LineFormatter(service))
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)  # below, it shows what is stored
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True

@@ -71,6 +71,7 @@ def test_configuring_sends_everything_to_standard_error(
         configure_logs("shop_service", "warning")
         logging.getLogger("uvicorn.error").warning("closing")
         logging.getLogger("quiet").info("not shown")
+        assert not logging.getLogger("aiosqlite").isEnabledFor(logging.DEBUG)
         shown = capsys.readouterr().err
     finally:
         logging.root.handlers, logging.root.level = before, level
