@@ -11,11 +11,16 @@ from kb_service.loaders.encodings import decode
 from kb_service.loaders.html import blocks
 from kb_service.loaders.titles import TEXT, sections_by_title
 
+_PARTS_MAX = 200  # that have parts themselves
+_HEADER_MAX = 2_000  # characters: the parser takes time by the square of them
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
 
 def load(path: Path, reading: Reading) -> Iterator[Section]:
-    message = message_from_bytes(path.read_bytes(), policy=policy.default)
+    raw = path.read_bytes()
+    if raw.lower().count(b"boundary=") > _PARTS_MAX:
+        raise LoadFault("邮件嵌套过深。The e-mail is nested too deep.")
+    message = message_from_bytes(raw, policy=policy.default)
     if not message.keys() or not isinstance(message, EmailMessage):
         raise LoadFault("内容不是电子邮件，与扩展名不符。The content is not an e-mail.")
     return message_sections(
@@ -39,8 +44,9 @@ def message_sections(
 
 
 def _header(message: EmailMessage, name: str) -> str:
+    raw = next((text for known, text in message.raw_items() if known.lower() == name.lower()), "")
     try:
-        value = str(message.get(name, ""))
+        value = str(policy.default.header_factory(name, str(raw)[:_HEADER_MAX]))
         if name == "Date" and value:
             return parsedate_to_datetime(value).isoformat(" ")
     except (ValueError, TypeError, IndexError, AttributeError):  # the parser of headers raises all

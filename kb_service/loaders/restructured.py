@@ -13,6 +13,7 @@ from kb_service.loaders.encodings import read_text
 from kb_service.loaders.tables import table_or_text
 from kb_service.loaders.titles import TABLE, TEXT, sections_by_title
 
+_TEXT_MAX, _LINE_MAX = 500_000, 10_000
 # Nothing is read from disk, nothing is written or shown, and no fault ends the reading.
 _SETTINGS = {
     "file_insertion_enabled": False,
@@ -21,14 +22,18 @@ _SETTINGS = {
     "halt_level": 5,
     "warning_stream": False,
     "_disable_config": True,
-    "line_length_limit": 1_000_000,
+    "line_length_limit": _LINE_MAX,
     "doctitle_xform": False,
 }
 
 
 def load(path: Path, reading: Reading) -> Iterator[Section]:
+    text = read_text(path)
+    if len(text) > _TEXT_MAX or max(map(len, text.split("\n"))) > _LINE_MAX:
+        # The library would take minutes, and nobody wrote such a line.
+        return iter([Section(text)])
     try:
-        document = publish_doctree(read_text(path), settings_overrides=_SETTINGS)
+        document = publish_doctree(text, settings_overrides=_SETTINGS)
     except SystemMessage as error:
         raise LoadFault(f"reStructuredText 格式错误。Bad reStructuredText: {error}") from None
     return sections_by_title(_blocks(document, 0))

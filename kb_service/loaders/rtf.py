@@ -21,6 +21,8 @@ def load(path: Path, reading: Reading) -> Iterator[Section]:
     raw = _BEYOND_ASCII.sub(lambda byte: b"\\'%02x" % byte[0][0], path.read_bytes())
     if _DOUBLE_BYTE.search(raw[:4096]):
         raw = _PAIR.sub(_escaped_pair, raw)
+    # Else a regular expression of the library's looks for links, for ever in a hostile file.
+    raw = raw.replace(b"{\\field{", b"{\\field {")
     text: str = rtf_to_text(  # type: ignore[no-untyped-call]  # it has no types
         raw.decode("ascii"), errors="replace"
     )

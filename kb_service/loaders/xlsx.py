@@ -16,7 +16,7 @@ from kb_service.loaders.tables import markdown_table
 
 _CELLS_MAX = 2_000_000
 _ROWS_AT_ONCE = 200
-_RECORD = 120  # characters: longer rows, as those of questions and answers, are one chunk each
+_RECORD = 120  # characters: rows that are longer, or their header, make one chunk each
 Row = tuple[int, list[str]]
 
 
@@ -67,7 +67,8 @@ def sheet_sections(name: str, rows: Iterator[Row]) -> Iterator[Section]:
         yield Section(row_text([], columns), {"sheet": name, "row": number})
         return
     texts = [row_text(columns, row) for _, row in first]
-    if sum(map(len, texts)) > _RECORD * len(texts):
+    header = markdown_table([columns])
+    if max(sum(map(len, texts)) / len(texts), len(header)) > _RECORD:
         yield from _records(name, columns, (number, columns), first, rows)
     else:
         yield from _tables(name, columns, first, rows)

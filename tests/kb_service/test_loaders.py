@@ -297,6 +297,11 @@ def test_rst_has_titles_tables_and_what_only_sphinx_knows(load: Load) -> None:
     assert "root:" not in text
 
 
+def test_rst_that_would_take_minutes_is_read_as_it_is(load: Load) -> None:
+    for page in ("标题\n====\n" * 60_000, "x" * 10_001):
+        assert load(".rst", page) == [Section(page)]
+
+
 RTF = b"{\\rtf1\\ansi\\ansicpg%d{\\fonttbl{\\f0\\fcharset134 SimSun;}}\\f0 %s\\par}"
 
 
@@ -321,6 +326,11 @@ def test_mail_of_several_kinds(load: Load) -> None:
     assert section == Section("Subject: 年假\n\n每年十天。", {"title": "年假"})
     page = "From: a@b.c\nContent-Type: text/html; charset=utf-8\n\n<h1>年假</h1><p>十天</p>"
     assert [one.text for one in load(".eml", page)] == ["From: a@b.c\n", "年假\n十天"]
+    hostile = "To: " + "a@b.c, " * 100_000 + "\nSubject: " + "=?utf-8?q?" * 100_000 + "\n\n年假"
+    assert load(".eml", hostile)[0].text.endswith("年假")
+    nested = "Content-Type: multipart/mixed; boundary=a\n\n--a\n" * 1_000
+    with pytest.raises(LoadFault, match=r"邮件嵌套过深。The e-mail is nested too deep"):
+        load(".eml", nested)
     odd = "From: a@b.c\nDate: nonsense\nContent-Type: text/plain; charset=x-unknown\n\n年假"
     assert load(".eml", odd)[0].text == "From: a@b.c\n\n年假"
 

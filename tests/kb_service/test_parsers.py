@@ -292,8 +292,8 @@ NESTED = {
     ".json": b"[" * 500_000,
     ".xml": b"<a>" * 500_000,
     ".md": b"> " * 300_000 + b"x",
-    ".rtf": b"{\\rtf1 " + b"{" * 500_000 + b"x",
-    ".rst": b"- " * 3_000 + b"x",
+    ".rtf": b"{\\rtf1 " + b"{\\field{\\*\\fldinst{" * 50_000 + b"x",
+    ".rst": b"`a <" * 50_000,
     ".eml": b"Content-Type: multipart/mixed; boundary=a\n\n--a\n" * 5_000,
 }
 
