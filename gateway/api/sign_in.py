@@ -25,20 +25,21 @@ async def arrive(
     token: Annotated[str, Query()], inbound: InboundDep, resources: ResourcesDep
 ) -> Response:
     try:
+        # First, because the token may be good for one exchange only.
+        here = await _already_here(inbound, resources)
         principal = await resources.identities.exchange(
             token, presented_as="url", address=inbound.address
         )
-        other = await _someone_else(principal, inbound, resources)
     except ServiceError as error:
         return await _refused(error, 307, resources)
-    if other is not None:
+    if here is not None and here.key != principal.key:
         return page(
             "switch.html",
             # Not the token, but the origin: without it the form's Origin would be null.
             referrer="strict-origin",
             embedded_by=principal.origins,
             principal=principal,
-            other=other,
+            other=here,
             home=resources.home,
         )
     return _landing(principal, inbound, resources)
@@ -57,19 +58,16 @@ async def switch(request: Request, inbound: InboundDep, resources: ResourcesDep)
     return _landing(principal, inbound, resources)
 
 
-async def _someone_else(
-    principal: Principal, inbound: Inbound, resources: Resources
-) -> Principal | None:
-    """The other principal that this browser has a live session of."""
+async def _already_here(inbound: Inbound, resources: Resources) -> Principal | None:
+    """Whose live session this browser has."""
     if inbound.cookie is None:
         return None
     try:
-        other = await resources.identities.identify(
+        return await resources.identities.identify(
             inbound.cookie, presented_as="cookie", address=inbound.address
         )
     except CredentialRefused:
         return None
-    return None if other.key == principal.key else other
 
 
 def _landing(principal: Principal, inbound: Inbound, resources: Resources) -> Response:

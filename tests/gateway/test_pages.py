@@ -207,6 +207,16 @@ async def test_the_landing_page_tells_the_clients_origins_and_nobody_else(suite:
     assert 'data-told="https://other.example"' in refused.text
 
 
+async def test_a_token_is_not_used_up_while_nobody_knows_whose_session_is_here(
+    suite: Suite,
+) -> None:
+    suite.auth.limits("c2s-unsure", 10)
+    cookie = {"Cookie": "chat2llm_session=c2s-unsure"}
+    answer = await suite.client.get("/sso", params={"token": "good"}, headers=cookie)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+    assert [question["credential"] for question in suite.auth.questions] == ["c2s-unsure"]
+
+
 @pytest.mark.parametrize("prefix", ["", "/api"])
 @pytest.mark.parametrize(
     "path", ["/sso?token=good", "/sso?client=0&secret=s", "/ent-wechat-sso?code=c&state=s"]

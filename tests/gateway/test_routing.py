@@ -104,6 +104,17 @@ async def test_an_escaped_slash_is_a_slash_to_all_of_us(administered: Suite) -> 
     assert administered.auth.requests[-1].path == "/admin/clients/7/v1-key"
 
 
+@pytest.mark.parametrize(
+    "raw_path",
+    [b"/admin/clients/7#x", b"/admin/clients/7?x", b"/admin/clients/\xff", b"/admin/clients/a b"],
+)
+def test_what_no_address_holds_is_not_forwarded(raw_path: bytes) -> None:
+    """A server that reads heads less strictly than ours must not change where a path ends."""
+    (route,) = [r for r in ROUTES if (r.method, r.path) == ("GET", "/admin/clients/{client_id}")]
+    assert upstream_path(route, raw_path) is None
+    assert upstream_path(route, b"/api/admin/clients/7%23") == "/admin/clients/7%23"
+
+
 async def test_a_fixed_path_wins_over_a_template(administered: Suite) -> None:
     found = RouteTable().find("/admin/users/revoke")
     assert found
