@@ -1,6 +1,7 @@
 """Documents to sections: every format, every encoding, and files that are not what they say."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,9 @@ def test_docx_has_titles_and_tables(load: Load) -> None:
 
 
 def test_xlsx_with_short_rows_is_a_table_a_sheet(load: Load) -> None:
-    rows = [["二〇二四年员工表"], ["姓名", "入职"], ["张三", 2024], [None, None], ["李四", 2.5]]
+    rows: Sequence[Sequence[object]] = [
+        *(["二〇二四年员工表"], ["姓名", "入职"], ["张三", 2024], [None, None], ["李四", 2.5])
+    ]
     content = xlsx_file({"员工": rows, "空": [], "单": [["x"]]})
     head = "| 姓名 | 入职 |\n| --- | --- |\n"
     assert load(".xlsx", content) == [
