@@ -149,6 +149,7 @@ class Accounts:
         digest = hashlib.sha256(credential.encode()).digest()
         if digest not in self._good_tokens:
             await self._watch.check(attempt)
+        self._good_tokens.pop(digest, None)
         identity = await self._hosts.open(credential, token, want_session=want_session)
         self._good_tokens[digest] = None
         return identity
