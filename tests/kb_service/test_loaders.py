@@ -338,11 +338,12 @@ def test_mail_of_several_kinds(load: Load) -> None:
     assert load(".eml", odd)[0].text == "From: a@b.c\n\n年假"
 
 
-def epub_file(*pages: str, encryption: str = "") -> bytes:
+def epub_file(*pages: str, encryption: str = "", contents: str = "<a/>") -> bytes:
     items = "".join(
         f'<item id="p{n}" href="text%20{n}.xhtml" media-type="application/xhtml+xml"/>'
         for n in range(len(pages))
     )
+    items += '<item id="n" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>'
     spine = "".join(f'<itemref idref="p{n}"/>' for n in reversed(range(len(pages))))
     return zip_file(
         {
@@ -351,6 +352,7 @@ def epub_file(*pages: str, encryption: str = "") -> bytes:
             b'<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
             "OEBPS/book.opf": f'<package xmlns="urn:y"><manifest>{items}</manifest>'
             f"<spine>{spine}</spine></package>".encode(),
+            "OEBPS/nav.xhtml": contents.encode(),
             **{f"OEBPS/text {n}.xhtml": page.encode() for n, page in enumerate(pages)},
             **({"META-INF/encryption.xml": encryption.encode()} if encryption else {}),
         }
@@ -366,6 +368,16 @@ def test_epub_chapters_come_in_the_order_of_reading(load: Load) -> None:
     ]
     with pytest.raises(LoadFault, match="受 DRM 保护，无法读取。The book is protected by DRM"):
         load(".epub", epub_file(page, encryption='<x URI="OEBPS/text 0.xhtml"/>'))
+
+
+def test_epub_contents_name_pages_that_have_no_heading(load: Load) -> None:
+    contents = "<html><body><nav><a href='text%200.xhtml#a'>第 一\n 章</a></nav></body></html>"
+    book = epub_file("<p>甲</p>", "<h1>乙</h1><p>丙</p>", contents=contents)
+    assert load(".epub", book) == [
+        Section("乙\n丙", {"title": "乙"}),
+        Section("甲", {"title": "第 一 章"}),
+    ]
+    assert len(load(".epub", epub_file("<p>甲</p>", contents="<a>&nbsp;"))) == 1
 
 
 def test_every_archive_is_checked_before_it_is_read(load: Load) -> None:

@@ -62,6 +62,14 @@ WITHOUT_TITLES: Chunks = [
     (RULES, {}),
     (f"{MANUAL[3][0]}\n{MANUAL[4][0]}", {}),
 ]
+# The writer of books makes headings of its own out of paragraphs; its contents name the pages.
+BOOK: Chunks = [
+    (MANUAL[0][0], {"title": "Section 1"}),
+    (MANUAL[1][0], {"title": "第三章 休假"}),
+    (f"第三章 休假\n\n{RULES}", {"title": "第三章 休假"}),
+    (MANUAL[3][0], {"title": "第三章 休假"}),
+    (MANUAL[4][0], {"title": EXPENSES}),
+]
 SUBJECT = "关于年假的通知"
 MAIL = f"From: 人事部 <hr@example.com>\nTo: 全体员工%s\nDate: %s\nSubject: {SUBJECT}\n"
 MAIL += f"Attachments: 员工表.xlsx\n{RULE}\n人事部"
@@ -93,7 +101,7 @@ async def read(
         ("manual.docx", MANUAL),
         ("manual.odt", MANUAL),
         ("manual.html", [(MANUAL[0][0], {}), *MANUAL[1:]]),
-        ("manual.epub", [(text.removeprefix(f"{LEAVE}\n\n"), {}) for text, _ in MANUAL]),
+        ("manual.epub", BOOK),
         ("manual.pdf", PAGES),
         ("manual.rtf", WITHOUT_TITLES),
         ("staff.xlsx", WORKBOOK),
