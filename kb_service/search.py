@@ -2,7 +2,7 @@
 
 import logging
 from array import array
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A found chunk; `score` is a distance from 0 to 2, lower is better."""
+    """What a found chunk gives to the answer: its context if it has one, else itself.
+
+    `score` is the chunk's distance from 0 to 2, lower is better.
+    """
 
     chunk_id: str
     file_name: str
@@ -107,13 +110,13 @@ class Search:
         if top_k < 1 or not words or not self._catalog.live(kb_id):
             return []
         dense = await self._embed(query)
-        hits = await self._live_hits(kb_id, query_vector(words), dense, top_k)
+        found = await self._live_answers(kb_id, query_vector(words), dense, top_k)
         lexical = LexicalDistance(words, lambda term: self._catalog.idf(kb_id, term))
         passages: list[Passage] = []
-        for hit in hits:
-            score = _score(hit, lexical)
+        for hits in found:
+            score = min(_score(hit, lexical) for hit in hits)
             if score <= score_threshold:
-                passages.append(_passage(hit, score))
+                passages.append(_passage(hits[0], score))
                 if len(passages) == top_k:
                     break
         return passages
@@ -127,20 +130,40 @@ class Search:
             logger.warning("searching by words alone, the embedder failed", exc_info=True)
             return None
 
-    async def _live_hits(
+    async def _live_answers(
         self, kb_id: int, sparse: SparseVector, dense: list[float] | None, top_k: int
-    ) -> list[Hit]:
+    ) -> list[list[Hit]]:
+        """For each text that can be given the chunks that led to it, best first."""
         limit = min(2 * top_k + 4, _MOST)
         while True:
             found = await self._index.query(kb_id, sparse, dense, limit)
             live = self._catalog.live(kb_id)
-            distinct: dict[str, Hit] = {}
-            for hit in found:
-                if hit.version in live:
-                    distinct.setdefault(hit.payload["content"], hit)
+            distinct = _by_answer(hit for hit in found if hit.version in live)
             if len(distinct) >= top_k or len(found) < limit or limit == _MOST:
-                return list(distinct.values())
+                return distinct
             limit = min(limit * 4, _MOST)
+
+
+def _by_answer(hits: Iterable[Hit]) -> list[list[Hit]]:
+    """Chunks with the same text for the answer together, and with one that is in its context."""
+    answers: dict[str, list[Hit]] = {}
+    contexts: dict[str, list[str]] = {}
+    for hit in hits:
+        text = _answer(hit)
+        if hit.payload.get("context") and text not in answers:
+            known = contexts.setdefault(hit.version, [])
+            content = hit.payload["content"]
+            if wider := next((context for context in known if content in context), None):
+                text = wider
+            else:
+                known.append(text)
+        answers.setdefault(text, []).append(hit)
+    return list(answers.values())
+
+
+def _answer(hit: Hit) -> str:
+    text: str = hit.payload.get("context") or hit.payload["content"]
+    return text
 
 
 def _score(hit: Hit, lexical: LexicalDistance) -> float:
@@ -152,7 +175,7 @@ def _passage(hit: Hit, score: float) -> Passage:
     return Passage(
         chunk_id=hit.payload["chunk_id"],
         file_name=hit.payload["file_name"],
-        content=hit.payload["content"],
+        content=_answer(hit),
         score=score,
         metadata=hit.payload["metadata"],
     )

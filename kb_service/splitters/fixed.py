@@ -23,7 +23,7 @@ def split(sections: Iterable[Section], options: ChunkOptions) -> Iterator[Custom
 def _fixed(section: Section, options: ChunkOptions) -> Iterator[CustomDoc]:
     text = section.text
     # With no more than that each chunk goes further than the one before.
-    slack = min(_LONGEST, (options.size - options.overlap) // 2)
+    slack = min(_LONGEST, options.size - options.overlap - 1)
     start = 0
     while start < len(text):
         end = _end(text, start + options.size, slack)

@@ -12,7 +12,6 @@ from kb_service.splitters.pieces import split_text
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)$")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
-_FENCES = re.compile(r"(?ms)^( {0,3}```.*?^ {0,3}```[ \t]*$|^ {0,3}~~~.*?^ {0,3}~~~[ \t]*$)")
 _BETWEEN = " > "
 
 
@@ -58,14 +57,14 @@ def _metadata(section: Section, path: dict[int, str]) -> dict[str, Any]:
 
 
 def _under_its_heading(section: Section, options: ChunkOptions) -> Iterator[CustomDoc]:
-    title = section.metadata.get("title", "") if options.heading_prefix else ""
-    title = _shortened(title, options.size // 2)
+    path = section.metadata.get("title", "") if options.heading_prefix else ""
+    title = _shortened(path, options.size // 2)
     if not title:
         for text in _blocks(section.text, options.size, options.overlap):
             yield CustomDoc(text, section.metadata)
         return
     size = options.size - len(title) - 1
-    body = _without_headings(title, section.text)
+    body = _without_headings(section.text, title, path)
     if not body:
         yield CustomDoc(title, section.metadata)
     for text in _blocks(body, size, min(options.overlap, size // 2)):
@@ -79,22 +78,40 @@ def _shortened(title: str, most: int) -> str:
     return title
 
 
-def _without_headings(title: str, text: str) -> str:
-    """A section begins with its headings, which its prefix says already."""
-    headings = {*title.split(_BETWEEN), ""}
+def _without_headings(text: str, said: str, path: str) -> str:
+    """A section begins with its headings: without those that its prefix says already."""
+    headings = {*path.split(_BETWEEN), ""}
     lines = text.split("\n")
-    while lines and " ".join(lines[0].split()) in headings:
-        lines.pop(0)
-    return "\n".join(lines)
+    count = next(
+        (at for at, line in enumerate(lines) if " ".join(line.split()) not in headings), len(lines)
+    )
+    gone = {*said.split(_BETWEEN), ""}
+    kept = [line for line in lines[:count] if " ".join(line.split()) not in gone]
+    return "\n".join([*kept, *lines[count:]])
 
 
 def _blocks(text: str, size: int, overlap: int) -> Iterator[str]:
     """As the recursive splitter cuts, but code in fences stays whole as far as it fits."""
-    if len(text) <= size or not _FENCES.search(text):
-        yield from split_text(text, size, overlap)
-        return
-    for number, part in enumerate(_FENCES.split(text)):
-        if number % 2 and len(part.strip()) <= size:
-            yield part.strip()
+    parts = [(False, text)] if len(text) <= size else _parts_by_fence(text)
+    for is_code, part in parts:
+        if is_code and len(part) <= size:
+            yield part
         else:
             yield from split_text(part, size, overlap)
+
+
+def _parts_by_fence(text: str) -> Iterator[tuple[bool, str]]:
+    """Whether it is code, with its fences, and the lines."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if mark and not fence:
+            yield False, "\n".join(lines)
+            lines, fence = [line], mark[1]
+        elif mark and mark[1] == fence:
+            yield True, "\n".join([*lines, line])
+            lines, fence = [], ""
+        else:
+            lines.append(line)
+    yield bool(fence), "\n".join(lines)

@@ -10,13 +10,16 @@ from kb_service.splitters.document import recursively, split_sections
 from kb_service.splitters.tables import at_row, cells, row_text
 
 # "Q:", "**Q1.**", "1. 问：", "【问题】", "## Question 3:" and the like at the beginning of a line.
-_BEFORE = r"[\s>#*_•\-]*(?:\d{1,4}\s*[.、)）．]\s*)?[*_]*"
-_BEHIND = r"(?:\s*\d{1,4}\s*[.、:：．)）]|\s*[*_]*\s*[:：])"
+# Bounded: what may repeat without end takes time without end on a line made for that.
+_S = r"\s{0,9}"
+_BEFORE = rf"[\s>#*_•\-]{{0,20}}(?:\d{{1,4}}{_S}[.、)）．]{_S})?[*_]{{0,3}}"
+_BEHIND = rf"(?:{_S}\d{{1,4}}{_S}[.、:：．)）]|{_S}[*_]{{0,3}}{_S}[:：])"
 _Q, _A = r"(?:question|q|问题|提问|问)", r"(?:answer|ans|a|答案|回答|解答|答复|答)"
-_QUESTION = re.compile(rf"{_BEFORE}(?:{_Q}{_BEHIND}|[【\[]\s*{_Q}\s*\d*\s*[】\]])", re.I)
-_ANSWER = re.compile(rf"{_BEFORE}(?:{_A}{_BEHIND}|[【\[]\s*{_A}\s*\d*\s*[】\]])", re.I)
-_QUESTION_COLUMN = re.compile(r"(?:.*(?:问题|提问|question).*|问|问句|q)\Z", re.I | re.S)
-_ANSWER_COLUMN = re.compile(r"(?:.*(?:答案|回答|解答|答复|answer).*|答|a)\Z", re.I | re.S)
+_NUMBER = rf"{_S}\d{{0,4}}{_S}"
+_QUESTION = re.compile(rf"{_BEFORE}(?:{_Q}{_BEHIND}|[【\[]{_S}{_Q}{_NUMBER}[】\]])", re.I)
+_ANSWER = re.compile(rf"{_BEFORE}(?:{_A}{_BEHIND}|[【\[]{_S}{_A}{_NUMBER}[】\]])", re.I)
+_QUESTION_COLUMN = re.compile(r"问题|提问|question|\A[问q]\Z", re.I)
+_ANSWER_COLUMN = re.compile(r"答案|回答|解答|答复|answer|\A[答a]\Z", re.I)
 
 
 def split(sections: Iterable[Section], options: ChunkOptions) -> Iterator[CustomDoc]:
@@ -40,8 +43,8 @@ def _pairs(sections: Iterable[Section]) -> Iterator[Section]:
 
 def _is_of_pairs(table: Section) -> bool:
     columns = cells(table.text.partition("\n")[0])
-    answers = {name for name in columns if _ANSWER_COLUMN.match(name)}
-    return bool(answers) and any(map(_QUESTION_COLUMN.match, set(columns) - answers))
+    answers = {name for name in columns if _ANSWER_COLUMN.search(name)}
+    return bool(answers) and any(map(_QUESTION_COLUMN.search, set(columns) - answers))
 
 
 def _rows(table: Section) -> Iterator[Section]:

@@ -9,7 +9,7 @@ from kb_service.loaders import Section
 from kb_service.splitters.document import split_sections
 from kb_service.splitters.pieces import split_text
 
-_END = re.compile(r"\n+|[。！？…]+[”’」』）]*\n*|[.!?]+[\"”’)\]]*\s+")
+_END = re.compile(r"\n+|[。！？…]+[”’」』）]*\n*|(?<=[.!?])[^\S\n]+|(?<=[.!?][\"”’)\]])[^\S\n]+")
 _SAYS_NOTHING = 4  # fewer letters than that, such as a number, belong to the next sentence
 
 

@@ -1,6 +1,5 @@
 """Tables by rows with the header repeated, also those that stand as lines in a text."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -9,7 +8,6 @@ from kb_service.loaders import Section
 from kb_service.loaders.tables import markdown_table
 from kb_service.splitters.document import recursively, split_sections
 
-_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _LEAST_ROWS = 3  # of cells between tabs: two such lines may be anything
 
 
@@ -41,7 +39,7 @@ def _tables_in(section: Section) -> Iterator[Section]:
 def _pipe_table(lines: list[str], at: int) -> tuple[int, str] | None:
     """Where it ends, and the table."""
     rule = lines[at + 1] if at + 1 < len(lines) else ""
-    if "|" not in lines[at] or "|" not in rule or not _RULE.match(rule):
+    if "|" not in lines[at] or "|" not in rule or "-" not in rule or rule.strip("|:- \t"):
         return None
     end = at + 2
     while end < len(lines) and "|" in lines[end]:
