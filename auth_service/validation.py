@@ -29,10 +29,9 @@ def description_of(text: str) -> str:
 
 def user_id_of(text: str) -> str:
     """As it is: host apps choose their users' ids."""
-    if not 1 <= len(text) <= 64 or not _PRINTABLE.fullmatch(text) or "|" in text:
+    if not 1 <= len(text) <= 64 or not _PRINTABLE.fullmatch(text):
         raise Invalid(
-            "A user id has 1 to 64 printable characters and no |."
-            " 用户编号须为 1 至 64 个可见字符，且不含 |。"
+            "A user id has 1 to 64 printable characters. 用户编号须为 1 至 64 个可见字符。"
         )
     return text
 

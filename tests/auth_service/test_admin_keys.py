@@ -90,7 +90,7 @@ class TestApiKeys:
             {"scopes": ["admin"]},
             {"client_id": None, "scopes": ["admin"], "knowledge_bases": ["faq"]},
             {"knowledge_bases": ["k" * 256]},
-            {"user_id": "a|b"},
+            {"user_id": "a\nb"},
             {"user_id": ""},
             {"expires_at": 5},
             {"expires_at": 1e18},
