@@ -5,10 +5,12 @@ import gc
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Any
 
+import anyio
 from fastapi import FastAPI
 
 from kb_service import first_start
@@ -150,7 +152,7 @@ async def _start(
     gc.freeze()
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
     for work in (_in_background(app.state.context, parsers, rows, settings), sweep.run()):
-        stack.push_async_callback(_cancel, asyncio.create_task(work))
+        await stack.enter_async_context(_running(work))
 
 
 async def _in_background(
@@ -162,9 +164,20 @@ async def _in_background(
         await first_start.create_sample(context, rows)
 
 
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Ends through its scope, so that what it shields is done to its end."""
+    scope = anyio.CancelScope()
+
+    async def run() -> None:
+        with scope:
+            await work
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        scope.cancel()
         await task
 
 

@@ -91,7 +91,8 @@ class Indexer:
         version = uuid.uuid4().hex
         try:
             async with aclosing(batches):
-                await self._versions.begin(version, job.kb_id, job.lease)
+                with anyio.CancelScope(shield=True):  # no statement is left in the middle
+                    await self._versions.begin(version, job.kb_id, job.lease)
                 writer = _Writer(self, job.kb_id, job.file_name, version)
                 async for batch in batches:
                     note(await writer.add(batch), batch)
@@ -189,7 +190,8 @@ class _Writer:
 
     async def _write_rows(self) -> None:
         if self._rows:
-            await self._versions.add_chunks(self.version, self._written, self._rows)
+            with anyio.CancelScope(shield=True):
+                await self._versions.add_chunks(self.version, self._written, self._rows)
         self._written, self._rows = self._chunks, []
 
     def _doc_id(self, position: int) -> str:

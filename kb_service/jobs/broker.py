@@ -21,6 +21,7 @@ _STREAM = "chat2llm:kb:index"
 _KEPT_SIGNALS = 1_000
 _LOCK_SECONDS = 10.0  # else a process that is killed with it would keep it for good
 _PAUSE, _PAUSE_MAX = 1.0, 30.0
+_CLOSING_SECONDS = 3.0
 
 logger = logging.getLogger(__name__)
 Work = Callable[[], Awaitable[None]]
@@ -81,6 +82,7 @@ class RedisSignals:
             redis_url,
             queue_name=_STREAM,
             consumer_group_name=_STREAM,
+            consumer_id="0",  # also what was sent before anybody listened
             xread_count=1,
             maxlen=_KEPT_SIGNALS,
             unacknowledged_lock_timeout=_LOCK_SECONDS,
@@ -99,15 +101,16 @@ class RedisSignals:
 
     async def close(self) -> None:
         self._is_closing.set()
-        self._listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._listening
+        await asyncio.wait([self._listening], timeout=_CLOSING_SECONDS)
+        if not self._listening.done():  # Redis does not answer
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
         await self._broker.shutdown()
         self._executor.shutdown()
 
     async def _listen(self) -> None:
         pause = _PAUSE
-        while True:
+        while not self._is_closing.is_set():  # a receiver may swallow that it is cancelled
             try:
                 await self._broker.startup()
                 pause = _PAUSE
@@ -116,10 +119,13 @@ class RedisSignals:
                     self._executor,
                     max_async_tasks=self._workers,
                     run_startup=False,
+                    wait_tasks_timeout=0,  # the workers are told by others to stop
                     ack_type=AcknowledgeType.WHEN_RECEIVED,
                 )
                 await receiver.listen(self._is_closing)
             except Exception:  # the boundary of a background task: Redis is away, mostly
                 logger.warning("signals cannot be read for now", exc_info=True)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._is_closing.wait()
             pause = min(2 * pause, _PAUSE_MAX)

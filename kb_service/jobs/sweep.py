@@ -3,6 +3,8 @@
 import asyncio
 import logging
 
+import anyio
+
 from kb_service.content import ContentFolder
 from kb_service.indexer import Indexer
 from kb_service.jobs.team import Team
@@ -32,9 +34,10 @@ class Sweep:
         rounds = 0
         while True:
             try:
-                await self.once()
-                if rounds % _PURGE_AFTER == 0:
-                    await self._purge()
+                with anyio.CancelScope(shield=True):
+                    await self.once()
+                    if rounds % _PURGE_AFTER == 0:
+                        await self._purge()
             except Exception:  # the boundary of a background task: the next round tries again
                 logger.exception("the sweep failed")
             rounds += 1

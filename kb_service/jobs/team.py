@@ -66,7 +66,8 @@ class Team:
     async def _run_next(self) -> bool:
         """False when there is nothing to do."""
         self._was_called = False
-        job = await self._leases.claim()
+        with anyio.CancelScope(shield=True):
+            job = await self._leases.claim()
         if job is None:
             return self._was_called  # while it was looking
         with self._board.bell(job.id) as bell:

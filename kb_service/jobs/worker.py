@@ -68,7 +68,8 @@ class Worker:
         job = claim.job
         if job.version:  # of a worker that died, or was taken for dead
             await self._indexer.discard(job.kb_id, job.version)
-        source = await self._source(job)
+        with anyio.CancelScope(shield=True):  # no statement is left in the middle
+            source = await self._source(job)
 
         def note(chunks: int, batch: Batch) -> None:
             claim.note(*(batch.progress or (chunks, source.total)))

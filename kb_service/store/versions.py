@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+import anyio
 from sqlalchemy import delete, insert
 from sqlmodel import col, select
 
@@ -66,8 +67,9 @@ class VersionStore:
                 .order_by(col(ChunkRow.position))
                 .limit(_PAGE)
             )
-            async with self._database.reading() as session:
-                rows = (await session.exec(page)).all()
+            with anyio.CancelScope(shield=True):  # its reader may be told to stop
+                async with self._database.reading() as session:
+                    rows = (await session.exec(page)).all()
             if not rows:
                 return
             last = rows[-1][0]
