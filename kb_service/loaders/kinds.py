@@ -25,6 +25,7 @@ _NAMES = {
     "image": ("图片", "an image"),
     "binary": ("其他二进制文件", "another binary file"),
     "html": ("HTML 网页", "a web page"),
+    "xml": ("XML 文档", "an XML document"),
     "text": ("文本", "text"),
 }
 _SIGNATURES = {
@@ -70,10 +71,10 @@ _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 def loader_for(path: Path, extension: str, usual: str) -> str:
     """The loader for what the file is. Raises LoadFault when the extension promises otherwise."""
-    kind = kind_of(path)
+    kind = _kind(path, extension)
     if kind in _ALSO.get(extension, {}):
         return _ALSO[extension][kind]
-    if extension in _TEXTS and kind in {"text", "html"}:
+    if extension in _TEXTS and kind in {"text", "html", "xml"}:
         return usual
     if kind == ("image" if extension in _IMAGES else extension.removeprefix(".")):
         return usual
@@ -84,13 +85,13 @@ def loader_for(path: Path, extension: str, usual: str) -> str:
     )
 
 
-def kind_of(path: Path) -> str:
+def _kind(path: Path, extension: str) -> str:
     """A key of the table of names. Raises LoadFault for an empty or an encrypted file."""
     with path.open("rb") as file:
         head = file.read(2048)
     if not head:
         raise LoadFault("文件为空。The file is empty.")
-    if b"%PDF-" in head[:1024]:
+    if head.startswith(b"%PDF-") or (extension == ".pdf" and b"%PDF-" in head[:1024]):
         return "pdf"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image"
@@ -99,9 +100,14 @@ def kind_of(path: Path) -> str:
         return _archive_kind(path)
     if kind == "ole":
         return _ole_kind(path)
-    if kind == "text" and _PAGE.match(head.lstrip(_BYTE_ORDER).replace(b"\0", b"")):
+    return _text_kind(head) if kind == "text" else kind
+
+
+def _text_kind(head: bytes) -> str:
+    start = head.lstrip(_BYTE_ORDER).replace(b"\0", b"")
+    if _PAGE.match(start):
         return "html"
-    return kind
+    return "xml" if start.startswith(b"<?xml") else "text"
 
 
 def _archive_kind(path: Path) -> str:

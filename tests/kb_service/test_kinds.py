@@ -39,6 +39,8 @@ OTHER_NAMES = [
     (".xls", xlsx_file({"s": [["x"]]}), "XlsxLoader", "x"),
     (".ppt", pptx_file(("一", "二", "")), "PptxLoader", "一\n二"),
     (".txt", PAGE.encode(), "TextLoader", PAGE),
+    (".txt", b"A file begins with %PDF-1.7", "TextLoader", "A file begins with %PDF-1.7"),
+    (".pdf", b"\r\n" + pdf_file(["x"]), "PDFLoader", "x"),
     (".tsv", "姓名\t天数\n张三\t10\n".encode(), "CSVLoader", "姓名: 张三\n天数: 10"),
 ]
 
@@ -73,6 +75,11 @@ REFUSED = [
     (".pptx", docx_file(("Normal", "x")), "内容是Word 文档 (docx)，"),
     (".docx", docx_file(("Normal", "x"))[:-200], "文件已损坏，无法打开。"),
     (".doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2_000), "文件已损坏，无法打开。"),
+    (
+        ".xls",
+        b'<?xml version="1.0"?><?mso-application?><W/>',
+        "内容是XML 文档，",
+    ),
     (".eml", "只是文本".encode(), "内容不是电子邮件，"),
     (".xml", b"<a><b></a>", "XML 格式错误。"),
     (".epub", zip_file({"mimetype": b"application/epub+zip"}), "EPUB 缺少目录。"),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from subprocess import run
 
 import pytest
 
@@ -196,6 +197,18 @@ async def test_a_process_gets_nothing_of_the_services_surroundings(good: Path) -
         assert limits["Max address space"] == str(2048 << 20)
         assert limits["Max open files"] == "256"
         assert os.getpgid(pid) == pid
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or run(["unshare", "--net", "true"], capture_output=True, check=False).returncode != 0,
+    reason="this machine lets nobody leave the network",
+)
+async def test_a_process_has_no_network() -> None:
+    async with pool() as parsers:
+        await parsers.warm()
+        (pid,) = children()
+        assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
 
 
 async def test_a_process_ends_with_the_service(good: Path) -> None:
