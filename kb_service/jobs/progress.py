@@ -43,29 +43,29 @@ class Board:
         with self._listening(job_ids) as listener:
             look_at = open_ids
             while True:
-                found = {job.id: job for job in await self._look(look_at)}
+                found = await self._look(look_at)
                 open_ids -= {one for one in look_at if one not in found or found[one].is_over}
                 left = until - time.monotonic()
                 if not open_ids or left <= 0:
-                    return await self._look(job_ids)
+                    return list((await self._look(job_ids)).values())
                 look_at = await _next(listener, min(left, _LOOK_AFTER)) & open_ids or open_ids
 
     async def follow(self, job_id: int) -> AsyncGenerator[Job | None, None]:
         """The job whenever it has changed until it is over; None is a sign of life between."""
         last: Job | None = None
         with self._listening([job_id]) as listener:
-            while job := next(iter(await self._look([job_id])), None):
+            while job := (await self._look([job_id])).get(job_id):
                 yield job if job != last else None
                 if job.is_over:
                     return
                 last = job
                 await _next(listener, _LOOK_AFTER)
 
-    async def _look(self, job_ids: Collection[int]) -> list[Job]:
+    async def _look(self, job_ids: Collection[int]) -> dict[int, Job]:
         """Shielded: whoever leaves in the middle would take a database connection along."""
         with anyio.CancelScope(shield=True):
             found = await self._jobs.find_all(job_ids)
-        return found
+        return {job.id: job for job in found}
 
     @contextmanager
     def _listening(self, job_ids: Collection[int]) -> Iterator[_Listener]:
