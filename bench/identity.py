@@ -24,7 +24,7 @@ from bench.load import run_wrk
 from bench.servers import Process, wait_for_port
 from tests.stack import Stack, free_ports, running_stack
 
-_ROUNDS = 5
+_ROUNDS = 9
 _TIMES = 100
 _ALGORITHMS = ("RS256", "ES256", "EdDSA")
 _NO_LIMITS = "off"
@@ -51,9 +51,9 @@ def measure_warm_check(stack: Stack, host: HostApp) -> None:
     public, identified = list[float](), list[float]()
     with gateway_before_backend(stack) as url:
         for _ in range(_ROUNDS):
-            plain = run_wrk(f"{url}{PUBLIC}", connections=1, seconds=2, headers=headers, body={})
+            plain = run_wrk(f"{url}{PUBLIC}", connections=1, seconds=1, headers=headers, body={})
             known = run_wrk(
-                f"{url}{IDENTIFIED}", connections=1, seconds=2, headers=headers, body={}
+                f"{url}{IDENTIFIED}", connections=1, seconds=1, headers=headers, body={}
             )
             public.append(plain.p50)
             identified.append(known.p50)
