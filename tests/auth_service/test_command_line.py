@@ -1,17 +1,27 @@
-"""`python -m auth_service client ...` as an operator types it."""
+"""`python -m auth_service client ...` and others as an operator types them."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
+import jwt
 import pytest
 from Crypto.PublicKey import RSA
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from tests.auth_service.conftest import REFUSED, Gateway, Start
 
@@ -31,11 +41,12 @@ class Operator:
     def __init__(self, data: Path | str) -> None:
         self._environment = os.environ | {"CHAT2LLM_DATA": str(data), "PYTHONUTF8": "1"}
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "auth_service", *arguments],
             cwd=ROOT,
             env=self._environment,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             timeout=120,
@@ -213,3 +224,126 @@ def test_another_master_key(operator: Operator, data: Path) -> None:
     assert done.returncode == 2
     assert "The master key does not open" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_client_that_signs_its_tokens_itself(
+    gateway: Gateway, operator: Operator, tmp_path: Path
+) -> None:
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    key = Ed25519PrivateKey.generate()
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    add = ("client", "add", "signs", "--no-v1-key", "--kid", "k1", "--json", "--signing-key")
+    refused = await asyncio.to_thread(operator.run, *add, str(private))
+    assert refused.returncode == 1
+    assert "leaked" in refused.stderr
+    added = json.loads(await operator.output_meanwhile(*add, str(public)))
+    assert (added["client_id"], added["v1_key"], added["has_v1_key"]) == ("2", None, False)
+    assert [(key["kid"], key["algorithm"]) for key in added["signing_keys"]] == [("k1", "EdDSA")]
+    claims = {"iss": "2", "aud": "chat2llm", "sub": "u1", "jti": "1", "exp": gateway.clock.now + 60}
+    token = jwt.encode(claims, key, algorithm="EdDSA")
+    answer = await gateway.introspect(token, "url", want_session=True)
+    assert answer["caller"]["user_id"] == "u1"
+    await operator.output_meanwhile("client", "remove-signing-key", "2", "k1")
+    again = jwt.encode(claims | {"jti": "2"}, key, algorithm="EdDSA")
+    assert await gateway.introspect(again, "url") == REFUSED
+
+
+async def test_a_key_is_printed_alone_once_and_works(gateway: Gateway, operator: Operator) -> None:
+    issue = ("key", "add", "robot", "--client", "0", "--scope", "chat", "--days", "1")
+    done = await asyncio.to_thread(operator.run, *issue)
+    key = done.stdout.strip()
+    assert re.fullmatch(r"c2l-[\w-]{43}", key)
+    assert "shown this once" in done.stderr
+    gateway.clock.now = time.time()
+    answer = await gateway.introspect(key, "bearer")
+    assert answer["caller"]["scopes"] == ["chat"]
+    assert answer["expires_at"] == pytest.approx(time.time() + 86400, abs=120)
+    listed = await operator.output_meanwhile("key", "list")
+    assert key not in listed
+    assert f"{key[:10]}..." in listed
+    number = json.loads(await operator.output_meanwhile("key", "list", "--json"))["items"][-1][
+        "key_id"
+    ]
+    rotated = json.loads(await operator.output_meanwhile("key", "rotate", str(number), "--json"))
+    assert await gateway.introspect(key, "bearer") == REFUSED
+    assert (await gateway.introspect(rotated["key"], "bearer"))["active"] is True
+    await operator.output_meanwhile("key", "disable", str(number))
+    assert await gateway.introspect(rotated["key"], "bearer") == REFUSED
+
+
+async def test_users_and_sessions(gateway: Gateway, client_id: str, operator: Operator) -> None:
+    token = gateway.mint(client_id, "u 1", username="张三")
+    session = (await gateway.introspect(token, want_session=True))["session_token"]
+    listed = await operator.output_meanwhile("user", "list")
+    assert re.search(rf"^{client_id} +enabled +\S+ +u 1 +- +张三$", listed, re.MULTILINE)
+    await operator.output_meanwhile("user", "disable", client_id, "u 1")
+    assert await gateway.introspect(session, "cookie") == REFUSED
+    await operator.output_meanwhile("user", "enable", client_id, "u 1")
+    sessions = json.loads(await operator.output_meanwhile("session", "list", "--all", "--json"))
+    (found,) = sessions["items"]
+    await operator.output_meanwhile("session", "revoke", found["session_id"])
+    assert await gateway.introspect(session, "cookie") == REFUSED
+    told = await operator.output_meanwhile("user", "delete", client_id, "u 1")
+    assert "1 sessions" in told
+    assert json.loads(await operator.output_meanwhile("user", "list", "--json"))["total"] == 0
+
+
+async def test_an_admins_password_comes_from_standard_input_or_is_made(
+    gateway: Gateway, operator: Operator
+) -> None:
+    async def logs_in(password: str) -> bool:
+        body = {"username": "root", "password": password}
+        return (await gateway.http.post("/admin/login", json=body)).status_code == 200
+
+    made = (await operator.output_meanwhile("admin", "add", "root")).strip()
+    assert await logs_in(made)
+    set_password = ("admin", "password", "root", "--password-stdin")
+    done = await asyncio.to_thread(operator.run, *set_password, stdin="from a pipe it comes\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert await logs_in("from a pipe it comes")
+    short = await asyncio.to_thread(operator.run, *set_password, stdin="short\n")
+    assert short.returncode == 1
+    assert "12" in short.stderr
+    assert await logs_in("from a pipe it comes")
+
+
+def test_commands_are_in_the_audit_log(operator: Operator) -> None:
+    operator.output("client", "add", "内网", "--no-v1-key", "--limit", "chat=5/minute")
+    operator.output("client", "disable", "2")
+    lines = operator.output("audit", "list", "--days", "1").splitlines()
+    assert [line.split()[1] for line in lines] == ["(UTC)", "client.disable", "client.add"]
+    entries = json.loads(operator.output("audit", "list", "--action", "client.add", "--json"))
+    (entry,) = entries["items"]
+    assert (entry["actor"], entry["target"], entry["detail"]) == (
+        "cli",
+        "client 2",
+        {"name": "内网"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["client", "change", "0", "--limit", "chat"], "CLASS=RATE"),
+        (["client", "change", "0", "--origin", "example.com"], "is not an origin"),
+        (["client", "add-signing-key", "0", "/nowhere.pem"], "cannot be read"),
+        (["client", "delete", "0"], "disable them instead"),
+        (["key", "add", "x", "--client", "0", "--scope", "admin"], "Only an operator's key"),
+        (["key", "add", "x", "--client", "0"], "one or more of the scopes"),
+        (["key", "rotate", "1"], "no API key 1"),
+        (["user", "disable", "0", "nobody"], "has no user nobody"),
+        (["session", "revoke", "x"], "no such session"),
+        (["admin", "disable", "nobody"], "no admin nobody"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    operator: Operator, arguments: list[str], told: str
+) -> None:
+    done = operator.run(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
