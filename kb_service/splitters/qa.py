@@ -18,6 +18,7 @@ _Q, _A = r"(?:question|q|问题|提问|问)", r"(?:answer|ans|a|答案|回答|�
 _NUMBER = rf"{_S}\d{{0,4}}{_S}"
 _QUESTION = re.compile(rf"{_BEFORE}(?:{_Q}{_BEHIND}|[【\[]{_S}{_Q}{_NUMBER}[】\]])", re.I)
 _ANSWER = re.compile(rf"{_BEFORE}(?:{_A}{_BEHIND}|[【\[]{_S}{_A}{_NUMBER}[】\]])", re.I)
+_PAIR_MAX = 8_000  # a longer one is a pair with all the text behind it, and no model embeds it
 _QUESTION_COLUMN = re.compile(r"问题|提问|question|\A[问q]\Z", re.I)
 _ANSWER_COLUMN = re.compile(r"答案|回答|解答|答复|answer|\A[答a]\Z", re.I)
 
@@ -77,8 +78,9 @@ class _Reader:
             self._lines.append(line)
 
     def end(self) -> Iterator[Section]:
-        """What was read so far: a pair if it has an answer."""
-        text, is_pair = "\n".join(self._lines).strip(), self._has_answer
+        """What was read so far: a pair if it has an answer that can be one."""
+        text = "\n".join(self._lines).strip()
+        is_pair = self._has_answer and len(text) <= _PAIR_MAX
         self._lines, self._has_question, self._has_answer = [], False, False
         if text:
             yield Section(text, self._first.metadata, "record" if is_pair else "text")

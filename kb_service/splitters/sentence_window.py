@@ -10,7 +10,8 @@ from kb_service.splitters.document import split_sections
 from kb_service.splitters.pieces import split_text
 
 _END = re.compile(r"\n+|[。！？…]+[”’」』）]*\n*|(?<=[.!?])[^\S\n]+|(?<=[.!?][\"”’)\]])[^\S\n]+")
-_SAYS_NOTHING = 4  # fewer letters than that, such as a number, belong to the next sentence
+# Fewer letters than that in so few characters, such as a number, belong to the next sentence.
+_SAYS_NOTHING, _LABEL_MAX = 4, 12
 
 
 def split(sections: Iterable[Section], options: ChunkOptions) -> Iterator[CustomDoc]:
@@ -35,7 +36,7 @@ def _sentences(text: str) -> Iterator[str]:
     held = ""
     for start, end in pairwise(cuts):
         held += text[start:end]
-        if sum(map(str.isalpha, held[: 2 * _SAYS_NOTHING])) >= _SAYS_NOTHING:
+        if len(held) > _LABEL_MAX or sum(map(str.isalpha, held)) >= _SAYS_NOTHING:
             yield held
             held = ""
     yield held

@@ -83,6 +83,11 @@ def test_what_says_nothing_is_no_sentence_of_its_own() -> None:
     assert contents(docs) == ["1. 员工享有年假。", "（2）须先申请批准。"]
 
 
+def test_a_sentence_that_begins_with_figures_ends_where_it_does() -> None:
+    docs = split("2024-01-01 起执行。12345678，是总数。另行通知。", "sentence_window")
+    assert contents(docs) == ["2024-01-01 起执行。", "12345678，是总数。", "另行通知。"]
+
+
 def test_a_window_never_reaches_into_another_section() -> None:
     sections = [Section("第一页的内容。", {"page": 1}), Section("第二页的内容。", {"page": 2})]
     docs = list(split_document(sections, ChunkOptions(250, 0, splitter="sentence_window")))
@@ -169,6 +174,11 @@ def test_one_pair_is_one_chunk_however_long(question: str, answer: str) -> None:
 )
 def test_no_pairs(text: str) -> None:
     assert len(split(text * 3, "qa", 12)) > 1
+
+
+def test_an_answer_without_end_is_text() -> None:
+    docs = split("问：年假几天？\n答：十天。\n" + "后面还有全书。" * 2_000, "qa")
+    assert max(len(doc.content) for doc in docs) <= 250
 
 
 def test_a_pair_goes_on_on_the_next_page_but_not_under_the_next_heading() -> None:
