@@ -115,9 +115,10 @@ class Auth(StandIn):
 
     async def was_asked(self, times: int) -> None:
         """Waits until it was asked so often; more often is a failure."""
-        while len(self.questions) < times:
-            self.asked.clear()
-            await self.asked.wait()
+        async with asyncio.timeout(10):
+            while len(self.questions) < times:
+                self.asked.clear()
+                await self.asked.wait()
         assert len(self.questions) == times
 
     async def _origins(self, request: web.Request) -> web.StreamResponse:

@@ -275,6 +275,8 @@ async def test_one_request_looks_whether_redis_is_back(
     counters = Counters(redis.url, clock=clock)
     await redis.stop()
     assert [await counters.hit(rate, "a") for _ in range(3)][:2] == [None, None]
+    clock.now += 6
+    assert await counters.hit(rate, "a") is not None  # looked at, and still away
     await redis.run()
     assert await counters.hit(rate, "a") is not None  # not looked at yet: still counted here
     clock.now += 6
@@ -284,6 +286,25 @@ async def test_one_request_looks_whether_redis_is_back(
         "Redis answer",
     ]
     await counters.close()
+
+
+async def test_a_redis_that_hangs_holds_up_one_request_at_a_time() -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    clock, rate = Clock(), parse("9/minute")
+    counters = Counters(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock=clock)
+    await counters.hit(rate, "a")
+    clock.now += 6
+    assert await asyncio.gather(*(counters.hit(rate, "a") for _ in range(8))) == [None] * 8
+    assert len(connections) == 2
+    await counters.close()
+    for writer in connections:
+        writer.close()
+    server.close()
 
 
 async def test_problems_of_redis_itself_are_no_500(start: Start, redis: RedisServer) -> None:
