@@ -22,6 +22,7 @@ import orjson
 
 from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions, SplitPreview
 from kb_service.loaders import LoadFault
+from kb_service.loaders.libreoffice import remove_folders
 from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent
@@ -81,7 +82,9 @@ class ParserPool:
 
     async def close(self) -> None:
         while self._idle:
-            await self._idle.pop().kill()
+            child = self._idle.pop()
+            if child.is_alive:  # the number of one that died long ago may be another's by now
+                await child.kill()
 
     async def check(self, path: Path, extension: str) -> None:
         """Raises LoadFault when the content is not what the extension says."""
@@ -221,10 +224,12 @@ class _Child:
         return frame
 
     async def kill(self) -> None:
-        """With all that it started, also when it has died already."""
+        """With all that it started and wrote, also when it has died just now."""
+        pid = self._process.pid
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
         await self._process.wait()
+        await asyncio.to_thread(remove_folders, pid)
 
     async def _end(self) -> LoadFault:
         """Why it ended."""

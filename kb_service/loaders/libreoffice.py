@@ -1,15 +1,14 @@
 """Old Office documents to new ones, by LibreOffice when it is installed."""
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from kb_service.loaders import LoadFault, Reading, Section
 
-_SECONDS = 50.0  # less than the silence after which the parent ends this process and all it started
 _PLACES = (
     "/Applications/LibreOffice.app/Contents/MacOS/soffice",
     "/opt/libreoffice/program/soffice",
@@ -36,7 +35,8 @@ def _sections(
     reading: Reading,
     load: Callable[[Path, Reading], Iterator[Section]],
 ) -> Iterator[Section]:
-    with tempfile.TemporaryDirectory(prefix="chat2llm-office-", ignore_cleanup_errors=True) as name:
+    prefix = _prefix(os.getpid())
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         document = folder / f"document.{source}"
         shutil.copyfile(path, document)
@@ -45,6 +45,16 @@ def _sections(
         if not result.is_file():
             raise LoadFault("文件已损坏，无法转换。The file is damaged and could not be converted.")
         yield from load(result, reading)
+
+
+def remove_folders(pid: int) -> None:
+    """What a process left behind that was killed while it converted a document."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(pid)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(pid: int) -> str:
+    return f"chat2llm-office-{pid}-"
 
 
 def _program(source: str) -> str:
@@ -75,18 +85,13 @@ def _convert(program: str, document: Path, target: str, folder: Path) -> None:
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
     }
-    process = subprocess.Popen(  # noqa: S603  # no shell, and no word of it is from outside
+    # When it never ends, this process says nothing for too long and is killed with all it started.
+    subprocess.run(  # noqa: S603  # no shell, and no word of it is from outside
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
         cwd=folder,
+        check=False,
     )
-    try:
-        process.wait(_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise LoadFault("转换超时。It took too long to convert.") from None
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()

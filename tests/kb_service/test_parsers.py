@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -248,9 +249,14 @@ async def test_all_that_a_process_started_ends_with_it() -> None:
             await parsing
         for _ in range(1_000):
             if not _group(pids[0]):
-                return
+                break
             await asyncio.sleep(0.01)
-        raise AssertionError("some are still there")
+        assert _group(pids[0]) == []
+        assert _folders(pids[0]) == []
+
+
+def _folders(pid: int) -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"chat2llm-office-{pid}-*"))
 
 
 def _group(leader: int) -> list[int]:
