@@ -8,7 +8,8 @@ from starlette.types import Scope
 
 from gateway.auth.admission import Admission
 from gateway.auth.identities import Identities
-from gateway.auth.inbound import Inbound, Peers
+from gateway.auth.inbound import Inbound
+from gateway.auth.peers import Peers
 from gateway.clients import AuthClient, Principal
 from gateway.limits.counters import Counters
 from gateway.limits.lanes import Lane, Lanes
