@@ -14,7 +14,7 @@ from auth_service.errors import CredentialRefused, InvalidLogin, TooManyFailures
 from auth_service.passwords import MAX_PASSWORD_LENGTH, Passwords
 from auth_service.principals import OPERATOR, OPERATOR_SCOPES, Identity
 from auth_service.store.admins import AdminSession, AdminStore, Lock, StoredAdmin
-from auth_service.store.credentials import OPERATORS_TERMS
+from auth_service.store.records import OPERATORS_TERMS
 from auth_service.watch import Attempt, Watch
 from servicekit.identity import Caller
 

@@ -12,7 +12,8 @@ from auth_service.signed_tokens import (
     UnprovenToken,
     read_signed_claims,
 )
-from auth_service.store.credentials import Store, StoredClient, StoredUser
+from auth_service.store.credentials import Store
+from auth_service.store.records import StoredClient, StoredUser
 from auth_service.store.replays import Replays, Use
 from auth_service.tokens import Claims, SealedToken, TokenOpener, read_claims
 

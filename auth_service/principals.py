@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auth_service.sessions import SessionToken
-from auth_service.store.credentials import ClientTerms, StoredUser
+from auth_service.store.records import ClientTerms, StoredUser
 from servicekit.identity import Caller
 
 OPERATOR = "admin"

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from auth_service.errors import CredentialRefused
-from auth_service.store.credentials import NewSession, Store, StoredSession
+from auth_service.store.credentials import Store
+from auth_service.store.records import NewSession, StoredSession
 
 SESSION_PREFIX = "c2s-"
 SESSION_SECONDS = 8 * 3600

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from auth_service.errors import CredentialRefused
-from auth_service.store.credentials import StoredClientKey
+from auth_service.store.records import StoredClientKey
 
 MAX_LENGTH = 4096
 MAX_LIFE_SECONDS = 900

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from auth_service.models import REPLAYS
-from auth_service.store.credentials import INSERT, NewSession, StoredUser, write_session, write_user
+from auth_service.store.credentials import INSERT, write_session, write_user
+from auth_service.store.records import NewSession, StoredUser
 from servicekit.database import Database
 
 

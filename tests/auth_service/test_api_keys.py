@@ -16,6 +16,8 @@ OPERATOR = {
     "user_id": "admin",
     "username": "admin",
     "scopes": ["chat", "kb:read", "kb:write", "admin"],
+    "groups": [],
+    "confined_to": None,
 }
 KEY = "c2l-a-key-of-a-program-0123456789abcdefghijk"
 
@@ -99,6 +101,8 @@ async def test_scopes_are_the_keys_own(gateway: Gateway, client_id: str) -> None
         "user_id": "key-1",
         "username": "bot",
         "scopes": ["kb:read", "kb:write"],
+        "groups": [],
+        "confined_to": None,
     }
 
 

@@ -15,7 +15,7 @@ from auth_service.signed_tokens import (
     read_signed_claims,
     read_unproven,
 )
-from auth_service.store.credentials import StoredClientKey
+from auth_service.store.records import StoredClientKey
 from auth_service.tokens import TokenOpener, parse_token, read_claims
 from tests.host_apps.conftest import VECTORS, Program
 
