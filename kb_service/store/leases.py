@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 
 from sqlalchemy import ScalarSelect, and_, exists, func, or_, true, update
 from sqlalchemy.orm import aliased
@@ -96,6 +97,7 @@ class LeaseStore:
                 update_time=now(),
             )
             .returning(JobRow)
+            .execution_options(synchronize_session=False)
         )
         return (await session.exec(claim)).scalars().first()
 
@@ -115,10 +117,13 @@ async def _change(session: AsyncSession, lease: Lease, **values: object) -> bool
         col(JobRow.lease_token) == lease.token,
         col(JobRow.state) == "running",
     )
-    changed = await session.exec(update(JobRow).where(held).values(update_time=now(), **values))
+    change = update(JobRow).where(held).values(update_time=now(), **values)
+    # The session is new: nothing in it could be out of date.
+    changed = await session.exec(change.execution_options(synchronize_session=False))
     return bool(changed.rowcount)
 
 
+@cache  # building it takes as long as running it
 def _next_job() -> ScalarSelect[int]:
     """The oldest of the client that was served longest ago, one at a time of a file."""
     waiting, other, served = aliased(JobRow), aliased(JobRow), aliased(JobRow)
