@@ -18,6 +18,10 @@ from gateway.api.resources import Resources
 _HASHED = re.compile(
     r"[.-](?:[0-9a-f]{8,20}|(?=[\w-]*[0-9A-Z])[\w-]{8})\.(?:\w+)(?:\.map)?$", re.ASCII
 )
+# The published H5 shows what users wrote as HTML: only scripts that are files of its own may run.
+_NO_INLINE_SCRIPT = (
+    "script-src-elem 'self'; script-src-attr 'none'; object-src 'none'; base-uri 'self'; "
+)
 _DOCUMENTATION_PACKAGE = "fastapi-offline"
 
 
@@ -68,7 +72,8 @@ class H5Files(CachedFiles):
         response = await self._find(request)
         resources: Resources = request.app.state.resources
         embedded_by = await resources.origins.known()
-        response.headers["Content-Security-Policy"] = frame_ancestors(embedded_by)
+        policy = _NO_INLINE_SCRIPT + frame_ancestors(embedded_by)
+        response.headers["Content-Security-Policy"] = policy
         return response
 
     async def _find(self, request: Request) -> Response:
