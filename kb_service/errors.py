@@ -10,6 +10,9 @@ ServiceError (servicekit)
 ├── NoSuchJob                404   also for one of a knowledge base that the caller may not write
 ├── NotCancelled             409
 ├── NotRetried               409
+├── NoSuchSource             404   the same of a web source
+├── SourceThere              409
+├── SourceRefused            422   a URL that is not fetched
 ├── Unreadable               400   a form that is none
 └── UploadTooLarge           413
 
@@ -18,7 +21,7 @@ FileFault is about one file of several: the others go on, and it ends up in `fai
 
 from typing import ClassVar
 
-from servicekit.errors import Conflict, NotFound, Refused, ServiceError
+from servicekit.errors import Conflict, Invalid, NotFound, Refused, ServiceError
 
 
 class HostileName(Refused):
@@ -88,6 +91,20 @@ class NotRetried(Conflict):
             "Only a failed or cancelled job can be tried again, as long as nothing newer has taken "
             "its place. 只能重试失败或已取消、且未被更新内容取代的任务。"
         )
+
+
+class NoSuchSource(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such source. 没有此来源。")
+
+
+class SourceThere(Conflict):
+    def __init__(self) -> None:
+        super().__init__("This knowledge base has that source already. 该知识库已有此来源。")
+
+
+class SourceRefused(Invalid):
+    pass
 
 
 class FileFault(Exception):

@@ -115,6 +115,60 @@ class JobRow(SQLModel, table=True):
     update_time: datetime = Field(default_factory=now)
 
 
+class SourceRow(SQLModel, table=True):
+    """A web page or sitemap that is fetched again on schedule; the row says when, and by whom."""
+
+    __tablename__ = "source"
+    __table_args__ = (
+        Index("ix_source_url", "kb_id", "url", unique=True),
+        Index("ix_source_due", "next_run"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(foreign_key="knowledge_base.id")
+    kind: str = Field(max_length=10)
+    url: str = Field(max_length=2_000)
+    interval_hours: int | None = None
+    pages_max: int
+    remove_after: int
+    owner_client: str = Field(max_length=64)
+    owner_user: str = Field(sa_column=Column(Text, nullable=False))
+    is_removed: bool = False
+    next_run: float | None = None
+    lease_token: int = 0
+    lease_until: float = 0
+    last_run: datetime | None = None
+    last_result: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    create_time: datetime = Field(default_factory=now)
+
+
+class PageRow(SQLModel, table=True):
+    """An address of a source and the file that it became; without one, where a file is from."""
+
+    __tablename__ = "source_page"
+    __table_args__ = (
+        Index("ix_source_page_url", "source_id", "url", unique=True),
+        Index("ix_source_page_file", "kb_id", "file_name", unique=True),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(foreign_key="knowledge_base.id")
+    source_id: int | None = Field(default=None, foreign_key="source.id")
+    url: str = Field(max_length=2_000)
+    file_name: str | None = Field(default=None, max_length=255)
+    address: str = Field(default="", sa_column=Column(Text, nullable=False))
+    title: str = Field(default="", max_length=255)
+    etag: str = Field(default="", max_length=200)
+    last_modified: str = Field(default="", max_length=100)
+    digest: str = Field(default="", max_length=64)
+    job_id: int | None = None
+    state: str = Field(default="failed", max_length=10)
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    missing_runs: int = 0
+    checked: datetime | None = None
+
+
 class QuestionRow(SQLModel, table=True):
     __tablename__ = "question"
 

@@ -7,7 +7,9 @@ from kb_service.store.files import FileStore
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
 from kb_service.store.leases import LeaseStore
+from kb_service.store.pages import PagesPage, PageStore
 from kb_service.store.questions import QuestionStore
+from kb_service.store.sources import SourceStore
 from kb_service.store.versions import VersionStore
 
 __all__ = [
@@ -16,6 +18,9 @@ __all__ = [
     "KnowledgeBaseStore",
     "LeaseStore",
     "Page",
+    "PageStore",
+    "PagesPage",
     "QuestionStore",
+    "SourceStore",
     "VersionStore",
 ]

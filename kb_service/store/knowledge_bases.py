@@ -15,7 +15,9 @@ from kb_service.models import (
     JobRow,
     KnowledgeBaseRow,
     MilestoneRow,
+    PageRow,
     QuestionRow,
+    SourceRow,
     VersionRow,
 )
 from kb_service.names import shown
@@ -98,6 +100,8 @@ class KnowledgeBaseStore:
             await session.exec(update(VersionRow).where(*live).values(state=RETIRED))
             await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
             await session.exec(delete(JobRow).where(col(JobRow.kb_id) == kb.id))
+            await session.exec(delete(PageRow).where(col(PageRow.kb_id) == kb.id))
+            await session.exec(delete(SourceRow).where(col(SourceRow.kb_id) == kb.id))
             await session.exec(delete(QuestionRow).where(col(QuestionRow.kb_name) == kb.name))
             await session.exec(delete(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb.id))
         return versions

@@ -1,0 +1,60 @@
+"""Why something could not be fetched, in the words of a sentence to its user."""
+
+
+class FetchFault(Exception):
+    """Today; it may be there the next time."""
+
+
+class Forbidden(FetchFault):
+    """It is not fetched at all: the guard or the site's robots.txt says no."""
+
+
+class Gone(FetchFault):
+    """The site says that there is no such page."""
+
+
+def not_allowed(host: str) -> Forbidden:
+    return Forbidden(
+        f"不允许访问 {host}：地址不属于公网。内网站点须由管理员在 CRAWL_ALLOWED_HOSTS 中列出。"
+        f"{host} is not on the public internet; an operator can name hosts of the own network in "
+        "CRAWL_ALLOWED_HOSTS."
+    )
+
+
+def bad_url(why_chinese: str, why: str) -> Forbidden:
+    return Forbidden(f"网址无效：{why_chinese}。Not a URL to import: {why}.")
+
+
+def unreachable(host: str) -> FetchFault:
+    return FetchFault(f"无法连接 {host}。{host} cannot be reached.")
+
+
+def took_too_long() -> FetchFault:
+    return FetchFault("网站响应超时。The site took too long.")
+
+
+def answered(status: int) -> FetchFault:
+    kind = Gone if status in {404, 410} else FetchFault
+    return kind(f"网站返回 {status}。The site answered {status}.")
+
+
+def too_large(megabytes: int) -> FetchFault:
+    return FetchFault(f"内容超过 {megabytes} MB。The page is larger than {megabytes} MB.")
+
+
+def damaged() -> FetchFault:
+    return FetchFault("网站传来的内容已损坏。What the site sent is damaged.")
+
+
+def too_many_redirects() -> FetchFault:
+    return FetchFault("重定向次数过多。There are too many redirects.")
+
+
+def kept_out() -> Forbidden:
+    return Forbidden("网站的 robots.txt 不允许抓取。The site's robots.txt forbids it.")
+
+
+def no_robots(why: object) -> FetchFault:
+    return FetchFault(
+        f"无法读取网站的 robots.txt，因此未抓取。The site's robots.txt cannot be read: {why}"
+    )
