@@ -151,7 +151,8 @@ class Indexer:
                         "file_name": writer.file_name,
                         "content": indexed.doc.content,
                         "metadata": indexed.doc.metadata,
-                    },
+                    }
+                    | ({"context": indexed.doc.context} if indexed.doc.context else {}),
                 )
                 for number, (doc_id, indexed) in enumerate(points)
             ]

@@ -7,6 +7,7 @@ from sqlalchemy import JSON, Column, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
 BUILDING, LIVE, RETIRED = "building", "live", "retired"
+_MAYBE_JSON = JSON(none_as_null=True)
 
 
 def now() -> datetime:
@@ -29,6 +30,7 @@ class KnowledgeBaseRow(SQLModel, table=True):
     visibility: str = Field(default="all", max_length=10)
     visible_clients: list[str] = Field(default=[], sa_type=JSON)
     visible_groups: list[str] = Field(default=[], sa_type=JSON)
+    chunking: dict[str, Any] | None = Field(default=None, sa_type=_MAYBE_JSON)
 
 
 class FileRow(SQLModel, table=True):
@@ -49,9 +51,7 @@ class FileRow(SQLModel, table=True):
     create_time: datetime = Field(default_factory=now)
     content_id: str = Field(max_length=32)
     listed: bool = True
-    chunk_size: int | None = None
-    chunk_overlap: int | None = None
-    zh_title_enhance: bool = False
+    chunking: dict[str, Any] | None = Field(default=None, sa_type=_MAYBE_JSON)
     live_version: str | None = Field(default=None, max_length=32)
 
 
@@ -78,6 +78,7 @@ class ChunkRow(SQLModel, table=True):
     doc_id: str = Field(max_length=32)
     content: str = Field(sa_column=Column(Text, nullable=False))
     meta_data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    context: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class JobRow(SQLModel, table=True):

@@ -68,7 +68,7 @@ class FileStore:
             row = row or new_file(kb_id, name)
             gone |= _fill(row, content)
             # What is live was not made from this content: a rebuild must read the file.
-            row.chunk_size = row.chunk_overlap = None
+            row.chunking = None
             row.custom_docs = False
             session.add(row)
         return Replaced(None, gone)
@@ -95,8 +95,7 @@ class FileStore:
             row.document_loader_name = new.loader or row.document_loader_name
             row.text_splitter_name = new.splitter or row.text_splitter_name
             row.custom_docs, row.docs_count = new.custom_docs, new.chunks
-            row.chunk_size, row.chunk_overlap = new.options.size, new.options.overlap
-            row.zh_title_enhance = new.options.zh_title_enhance
+            row.chunking = new.options.to_json()
             row.live_version = new.id
             session.add(row)
             await _retire(session, replaced.version)
@@ -158,9 +157,6 @@ async def _retire(session: AsyncSession, version: str | None) -> None:
 
 def _entity(row: FileRow) -> StoredFile:
     assert row.id is not None
-    options = None
-    if row.chunk_size is not None and row.chunk_overlap is not None:
-        options = ChunkOptions(row.chunk_size, row.chunk_overlap, row.zh_title_enhance)
     return StoredFile(
         id=row.id,
         kb_id=row.kb_id,
@@ -170,6 +166,6 @@ def _entity(row: FileRow) -> StoredFile:
         mtime=row.file_mtime,
         listed=row.listed,
         custom_docs=row.custom_docs,
-        options=options,
+        options=ChunkOptions.from_json(row.chunking) if row.chunking else None,
         live_version=row.live_version,
     )

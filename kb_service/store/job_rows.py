@@ -38,7 +38,7 @@ def row_of(job: NewJob) -> JobRow:
         content_size=content.size if content else 0,
         content_mtime=content.mtime if content else 0,
         passages_id=job.passages_id,
-        options={"chunking": asdict(job.options), "parsing": asdict(job.parsing)},
+        options={"chunking": job.options.to_json(), "parsing": asdict(job.parsing)},
         owner_client=job.owner.client_id,
         owner_user=job.owner.user_id,
     )
@@ -53,7 +53,7 @@ def job_of(row: JobRow, kb_name: str) -> Job:
         kb_id=row.kb_id,
         file_name=row.file_name,
         kind=cast(JobKind, row.kind),
-        options=ChunkOptions(**row.options["chunking"]),
+        options=ChunkOptions.from_json(row.options["chunking"]),
         parsing=ParseOptions(**row.options["parsing"]),
         owner=Owner(row.owner_client, row.owner_user),
         content=content,

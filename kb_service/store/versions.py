@@ -49,6 +49,7 @@ class VersionStore:
                 "doc_id": doc_id,
                 "content": doc.content,
                 "meta_data": doc.metadata,
+                "context": doc.context,
             }
             for position, (doc_id, doc) in enumerate(chunks, start)
         ]
@@ -62,7 +63,7 @@ class VersionStore:
         last = -1
         while True:
             page = (
-                select(ChunkRow.position, ChunkRow.content, ChunkRow.meta_data)
+                select(ChunkRow.position, ChunkRow.content, ChunkRow.meta_data, ChunkRow.context)
                 .where(col(ChunkRow.version) == version, col(ChunkRow.position) > last)
                 .order_by(col(ChunkRow.position))
                 .limit(_PAGE)
@@ -73,7 +74,7 @@ class VersionStore:
             if not rows:
                 return
             last = rows[-1][0]
-            yield [CustomDoc(content, dict(metadata)) for _, content, metadata in rows]
+            yield [CustomDoc(content, dict(meta), context) for _, content, meta, context in rows]
 
     async def live(self) -> list[LiveVersion]:
         rows = select(VersionRow).where(col(VersionRow.state) == LIVE)

@@ -33,7 +33,7 @@ class Point:
     version: str
     sparse: SparseVector
     dense: list[float] | None
-    payload: dict[str, Any]  # chunk_id, file_name, content, metadata
+    payload: dict[str, Any]  # chunk_id, file_name, content, metadata, perhaps context
 
 
 @dataclass(frozen=True, slots=True)
