@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 from itertools import pairwise
 
 import pytest
@@ -29,6 +28,8 @@ _ALPHABET = [
 _TABLE = "| 姓名 | 问题 | 答案 |\n| --- | --- | --- |\n" + "\n".join(
     f"| 员工{n} | {'为什么' * (n % 9)} | {'因为' * (n % 40)} |" for n in range(60)
 )
+
+_SEEDS = 5
 
 
 def random_text(seed: int, length: int = 400) -> str:
@@ -58,38 +59,38 @@ def splitter(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.mark.parametrize("seed", range(25))
 @pytest.mark.parametrize("size", [1, 7, 50, 1_000])
-def test_nothing_is_lost_and_nothing_is_added(splitter: str, seed: int, size: int) -> None:
-    text = random_text(seed)
-    whole = "".join(doc.content for doc in cut(text, splitter, size))
-    assert letters(whole) == letters(text)
+def test_nothing_is_lost_and_nothing_is_added(splitter: str, size: int) -> None:
+    for seed in range(_SEEDS):
+        text = random_text(seed)
+        whole = "".join(doc.content for doc in cut(text, splitter, size))
+        assert letters(whole) == letters(text), seed
 
 
-@pytest.mark.parametrize("seed", range(25))
 @pytest.mark.parametrize(("size", "overlap"), [(50, 20), (40, 39), (300, 100)])
 def test_every_word_is_in_a_chunk_that_is_not_too_long(
-    splitter: str, seed: int, size: int, overlap: int
+    splitter: str, size: int, overlap: int
 ) -> None:
-    text = random_text(seed)
-    docs = cut(text, splitter, size, overlap, heading_prefix=True)
-    kept = set().union(*(words(doc.content) for doc in docs))
-    assert words(text) <= kept
-    if splitter not in {"qa", "table"}:
-        assert max(len(doc.content) for doc in docs) <= size
-        assert all(len(doc.context or "") <= 5 * size for doc in docs)
+    for seed in range(_SEEDS):
+        text = random_text(seed)
+        docs = cut(text, splitter, size, overlap, heading_prefix=True)
+        kept = set().union(*(words(doc.content) for doc in docs))
+        assert words(text) <= kept, seed
+        if splitter not in {"qa", "table"}:
+            assert max(len(doc.content) for doc in docs) <= size, seed
+            assert all(len(doc.context or "") <= 5 * size for doc in docs), seed
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_title_enhancement_adds_the_title_and_loses_nothing(splitter: str, seed: int) -> None:
-    text = random_text(seed)
-    docs = cut(text, splitter, 50, zh_title_enhance=True)
-    bare = (re.sub(r"\A下文与\(.*?\)有关。", "", doc.content) for doc in docs)
-    assert letters("".join(bare)) == letters(text)
-    if splitter == "qa":
-        return  # pairs need no title, and there may be nothing else
-    assert any(doc.content.startswith("下文与(") for doc in docs)
-    assert any(doc.metadata.get("category") == "cn_Title" for doc in docs)
+def test_title_enhancement_adds_the_title_and_loses_nothing(splitter: str) -> None:
+    for seed in range(_SEEDS):
+        text = random_text(seed)
+        docs = cut(text, splitter, 50, zh_title_enhance=True)
+        bare = (re.sub(r"\A下文与\(.*?\)有关。", "", doc.content) for doc in docs)
+        assert letters("".join(bare)) == letters(text), seed
+        if splitter == "qa":
+            continue  # pairs need no title, and there may be nothing else
+        assert any(doc.content.startswith("下文与(") for doc in docs), seed
+        assert any(doc.metadata.get("category") == "cn_Title" for doc in docs), seed
 
 
 def test_an_overlap_is_text_of_the_chunk_before_and_no_longer_than_asked(splitter: str) -> None:
@@ -143,13 +144,11 @@ def test_halves_of_characters_come_together_or_are_replaced(splitter: str) -> No
 _LINES = ["|\n", "a\n", "| a |\n| - |\n", "Q:\n", "a\tb\n", "1. a\n", "年。", "# a\n", "```x\n"]
 
 
-@pytest.mark.parametrize("unit", [*"年a1🙂.?|#-`>*_， \t", "\u0301", *_LINES])
-def test_a_text_made_to_take_long_takes_no_time(splitter: str, unit: str) -> None:
-    text = unit * (60_000 // len(unit))
-    start = time.process_time()
-    docs = cut(text, splitter, 250, 50, zh_title_enhance=True)
-    assert time.process_time() - start < 2  # a tenth of that, if it is not quadratic
-    assert letters(unit) == "" or len(docs) > 1
+def test_a_text_made_to_take_long_ends(splitter: str) -> None:
+    """Each was quadratic or worse in some pattern once; 20,000 of it would take minutes."""
+    for unit in (*"年a1🙂.?|#-`>*_， \t", "\u0301", *_LINES):
+        docs = cut(unit * (20_000 // len(unit)), splitter, 250, 50, zh_title_enhance=True)
+        assert letters(unit) == "" or len(docs) > 1, unit
 
 
 def test_metadata_is_kept(splitter: str) -> None:
