@@ -14,7 +14,15 @@ import anyio
 from fastapi import FastAPI
 
 from kb_service import first_start
-from kb_service.api import administration, documents, internal, jobs, knowledge_bases, questions
+from kb_service.api import (
+    administration,
+    documents,
+    internal,
+    jobs,
+    knowledge_bases,
+    questions,
+    splitting,
+)
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
@@ -30,6 +38,7 @@ from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
 from kb_service.library import Library
 from kb_service.parsers import ParserPool
+from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.search import LiveCatalog, Search
 from kb_service.settings import KbSettings
@@ -67,7 +76,8 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
     for module in (knowledge_bases, documents, questions, internal, administration, jobs):
         app.include_router(module.router)
-    for module in (documents, jobs):
+    app.include_router(splitting.router)
+    for module in (documents, jobs, splitting):
         app.include_router(module.uploads)
     return app
 
@@ -94,6 +104,8 @@ async def _start(
     )
     parsers = ParserPool(size=settings.kb_workers)
     stack.push_async_callback(parsers.close)
+    preview_parsers = ParserPool(size=1)  # of its own: people wait for it
+    stack.push_async_callback(preview_parsers.close)
     library = Library(
         knowledge_bases=rows,
         files=files,
@@ -145,6 +157,7 @@ async def _start(
         queue=queue,
         search=Search(collections, catalog, embedder),
         questions=Questions(QuestionStore(database), library),
+        previews=Previews(library, content, preview_parsers, upload_max_mb=settings.upload_max_mb),
         chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
         upload_max_mb=settings.upload_max_mb,
     )

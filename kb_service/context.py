@@ -6,6 +6,7 @@ from kb_service.entities import ChunkOptions
 from kb_service.ingest import Ingest
 from kb_service.jobs.queue import Queue
 from kb_service.library import Library
+from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.search import Search
 
@@ -19,5 +20,6 @@ class Context:
     queue: Queue
     search: Search
     questions: Questions
+    previews: Previews
     chunking: ChunkOptions
     upload_max_mb: int

@@ -35,7 +35,10 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBase:
-    """A named collection of files; its owner client writes, who may see it reads."""
+    """A named collection of files; its owner client writes, who may see it reads.
+
+    `chunking` is how its files are cut, None as the installation has it.
+    """
 
     id: int
     name: str
@@ -47,6 +50,7 @@ class KnowledgeBase:
     create_time: datetime
     file_count: int = 0
     visibility: Visibility = Visibility()
+    chunking: "ChunkOptions | None" = None
 
 
 class InvalidOptions(ValueError):

@@ -7,12 +7,14 @@ ServiceError (servicekit)
 ├── NameTaken                404   the old wire's code for it
 ├── EmptyName                404   the old wire's code for it
 ├── NotReadable              500   the file of a download is not there
+├── NoSuchFile               404   of a knowledge base
 ├── NoSuchJob                404   also for one of a knowledge base that the caller may not write
 ├── NotCancelled             409
 ├── NotRetried               409
 ├── NoSuchSource             404   the same of a web source
 ├── SourceThere              409
 ├── SourceRefused            422   a URL that is not fetched
+├── NotPreviewed             422   a file that cannot be read or cut
 ├── Unreadable               400   a form that is none
 └── UploadTooLarge           413
 
@@ -73,6 +75,15 @@ class UploadTooLarge(ServiceError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Connection": "close"}  # else the server would go on reading what nobody wants
+
+
+class NoSuchFile(NotFound):
+    def __init__(self, shown: str) -> None:
+        super().__init__(f"There is no file {shown}. 未找到文件 {shown}。")
+
+
+class NotPreviewed(Invalid):
+    """`str(error)` is what its user reads."""
 
 
 class NoSuchJob(NotFound):

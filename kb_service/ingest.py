@@ -6,7 +6,7 @@ What comes in is durable before it is acknowledged; indexing it is a job, whoeve
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import BinaryIO
 
@@ -74,11 +74,21 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How files are to be indexed, for whom."""
+    """How files are to be indexed, for whom.
+
+    Who did not name a splitter gets files that were cut by another one cut as before.
+    """
 
     options: ChunkOptions
     owner: Owner
     parsing: ParseOptions = field(default_factory=ParseOptions)
+    names_splitter: bool = False
+
+    def for_file(self, file: StoredFile) -> "Wishes":
+        own = file.options
+        if own is None or self.names_splitter or own.splitter == self.options.splitter:
+            return self
+        return replace(self, options=own)
 
 
 class Ingest:
@@ -148,7 +158,7 @@ class Ingest:
                     fault = errors.nothing_to_load(shown(name))
                     accepted.failed[shown(name)] = str(fault)
                 elif not file.custom_docs or override_custom_docs:
-                    jobs.append(_job(kb, name, "update", wishes))
+                    jobs.append(_job(kb, name, "update", wishes.for_file(file)))
             try:
                 await self._queue_all(jobs, accepted)
             except FileFault:  # the knowledge base is gone, and all of them with it
@@ -188,7 +198,7 @@ class Ingest:
         """
         files = await self._files.listed(kb.id)
         accepted = Accepted()
-        jobs = [_job(kb, file.name, "recreate", wishes) for file in files]
+        jobs = [_job(kb, file.name, "recreate", wishes.for_file(file)) for file in files]
         with suppress(FileFault):  # the knowledge base is gone
             await self._queue_all(jobs, accepted)
         for number, (job_id, name) in enumerate(accepted.jobs.items(), 1):

@@ -9,8 +9,14 @@ from typing import Any
 import anyio
 
 from kb_service.content import ContentFolder
-from kb_service.entities import KnowledgeBase, Visibility
-from kb_service.errors import NoSuchKnowledgeBase, NotReadable, OutOfReach, UnknownVectorStore
+from kb_service.entities import ChunkOptions, KnowledgeBase, StoredFile, Visibility
+from kb_service.errors import (
+    NoSuchFile,
+    NoSuchKnowledgeBase,
+    NotReadable,
+    OutOfReach,
+    UnknownVectorStore,
+)
 from kb_service.indexer import Indexer
 from kb_service.names import check_knowledge_base_name, shown
 from kb_service.store import FileStore, KnowledgeBaseStore
@@ -141,6 +147,10 @@ class Library:
             *(shown(kb.name), visibility.kind, shown(caller.user_id), caller.client_id),
         )
 
+    async def cut_as(self, kb: KnowledgeBase, chunking: ChunkOptions) -> None:
+        """From the next upload on; files that are there stay as they were cut."""
+        await self._change(kb, {"chunking": chunking.to_json()}, chunking=chunking)
+
     async def note_rebuilt(self, name: str) -> None:
         """Its vectors are those of the configured model now; its other columns stay."""
         kb = self._by_name.get(name)
@@ -158,6 +168,13 @@ class Library:
 
     async def listed_files(self, kb: KnowledgeBase) -> list[str]:
         return [file.name for file in await self._files.listed(kb.id)]
+
+    async def stored(self, kb: KnowledgeBase, file_name: str) -> StoredFile:
+        """A file that has content. Raises NoSuchFile."""
+        file = await self._files.find(kb.id, file_name)
+        if file is None or not file.listed or not await self._content.has(kb.id, file.content_id):
+            raise NoSuchFile(shown(file_name))
+        return file
 
     async def content_of(self, kb: KnowledgeBase, file_name: str) -> Path:
         """Where the bytes of a file are. Raises NotReadable."""

@@ -1,16 +1,17 @@
 """What the handlers need, by name."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Form, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from kb_service.context import Context
-from kb_service.entities import ChunkOptions, CustomDoc, KnowledgeBase, Owner
+from kb_service.entities import ChunkOptions, CustomDoc, InvalidOptions, KnowledgeBase, Owner
 from kb_service.errors import not_customised
 from kb_service.names import shown
-from kb_service.schemas import custom_docs
+from kb_service.schemas import SplitBody, SplitterName, custom_docs
 from servicekit.errors import ServiceError
 from servicekit.identity import Caller, require_scope
 
@@ -37,6 +38,35 @@ async def _listed_knowledge_base(
         raise
 
 
+KnowledgeBaseName = Annotated[str, Path(max_length=1_000)]
+FileName = Annotated[str, Path(max_length=1_000)]
+
+
+async def _split_form(
+    splitter: Annotated[SplitterName | None, Form()] = None,
+    chunk_size: Annotated[int | None, Form(ge=1, le=10_000)] = None,
+    chunk_overlap: Annotated[int | None, Form(ge=0, le=10_000)] = None,
+    zh_title_enhance: Annotated[bool | None, Form()] = None,
+    heading_prefix: Annotated[bool | None, Form()] = None,
+    window: Annotated[int | None, Form(ge=1, le=10)] = None,
+    parent_size: Annotated[int | None, Form(ge=2, le=20_000)] = None,
+    ocr: Annotated[bool, Form()] = True,
+    ocr_pages_max: Annotated[int, Form(ge=0, le=10_000)] = 50,
+) -> SplitBody:
+    return SplitBody(
+        splitter=splitter,
+        chunk_size=chunk_size,
+        chunk_overlap=chunk_overlap,
+        zh_title_enhance=zh_title_enhance,
+        heading_prefix=heading_prefix,
+        window=window,
+        parent_size=parent_size,
+        ocr=ocr,
+        ocr_pages_max=ocr_pages_max,
+    )
+
+
+SplitFormDep = Annotated[SplitBody, Depends(_split_form)]
 ListedKnowledgeBaseDep = Annotated[KnowledgeBase, Depends(_listed_knowledge_base)]
 
 
@@ -44,21 +74,31 @@ def owner_of(caller: Caller) -> Owner:
     return Owner(caller.client_id, caller.user_id)
 
 
-def chunk_options(
-    context: Context, size: int | None, overlap: int | None, zh_title_enhance: bool
-) -> ChunkOptions:
-    """What was asked, else what is configured. Raises RequestValidationError."""
-    default = context.chunking
-    options = ChunkOptions(
-        default.size if size is None else size,
-        default.overlap if overlap is None else overlap,
-        zh_title_enhance,
-    )
-    if options.overlap >= options.size:
+def chunking_of(context: Context, kb: KnowledgeBase | None) -> ChunkOptions:
+    return (kb and kb.chunking) or context.chunking
+
+
+def chunk_options(default: ChunkOptions, asked: Mapping[str, Any]) -> ChunkOptions:
+    """What was asked, and the rest by default. Raises RequestValidationError."""
+    values = {**default.to_json(), **asked}
+    if values["overlap"] >= values["size"]:
         message = "chunk_overlap must be smaller than chunk_size. 分块重叠长度必须小于分块长度。"
         place = ("body", "chunk_overlap")
         raise RequestValidationError([{"loc": place, "msg": message, "type": "less_than"}])
-    return options
+    try:
+        return ChunkOptions.from_json(values)
+    except InvalidOptions as error:
+        wrong = {"loc": ("body",), "msg": str(error), "type": "value_error"}
+        raise RequestValidationError([wrong]) from None
+
+
+def wire_chunking(
+    context: Context, kb: KnowledgeBase | None, size: int | None, overlap: int | None, zh: bool
+) -> ChunkOptions:
+    """As the old wire asks, which knows no splitters. Raises RequestValidationError."""
+    asked = {"size": size, "overlap": overlap, "zh_title_enhance": zh or None}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return chunk_options(chunking_of(context, kb), given)
 
 
 def given_docs(docs: dict[str, Any]) -> tuple[dict[str, list[CustomDoc]], dict[str, str]]:

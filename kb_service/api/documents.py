@@ -13,17 +13,18 @@ from kb_service.api.dependencies import (
     ListedKnowledgeBaseDep,
     ReaderDep,
     WriterDep,
-    chunk_options,
     given_docs,
     owner_of,
+    wire_chunking,
 )
 from kb_service.api.uploads import UploadRoute
 from kb_service.context import Context
-from kb_service.entities import ChunkOptions
+from kb_service.entities import ChunkOptions, KnowledgeBase
 from kb_service.errors import NoSuchKnowledgeBase
 from kb_service.ingest import Progress, Upload, Wishes
 from kb_service.names import check_knowledge_base_name, extension_of, shown
 from kb_service.schemas import (
+    Chunking,
     DeleteDocs,
     FailedFiles,
     FilesDone,
@@ -85,7 +86,7 @@ async def upload_docs(
 ) -> FilesDone:
     kb = context.library.writable(knowledge_base_name, caller)
     good, bad = given_docs(docs)
-    options = chunk_options(context, chunk_size, chunk_overlap, zh_title_enhance)
+    options = wire_chunking(context, kb, chunk_size, chunk_overlap, zh_title_enhance)
     accepted = await context.ingest.upload(
         kb,
         [Upload(file.filename or "", file.size or 0, file.file) for file in files],
@@ -109,7 +110,7 @@ async def delete_docs(body: DeleteDocs, context: ContextDep, caller: WriterDep) 
 async def update_docs(body: UpdateDocs, context: ContextDep, caller: WriterDep) -> FilesDone:
     kb = context.library.writable(body.knowledge_base_name, caller)
     good, bad = given_docs(body.docs)
-    options = chunk_options(context, body.chunk_size, body.chunk_overlap, body.zh_title_enhance)
+    options = _chunking(body, context, kb)
     accepted = await context.ingest.update(
         kb,
         body.file_names,
@@ -146,7 +147,7 @@ async def recreate_vector_store(
     body: RecreateVectorStore, context: ContextDep, caller: WriterDep
 ) -> StreamingResponse:
     check_knowledge_base_name(body.knowledge_base_name)
-    options = chunk_options(context, body.chunk_size, body.chunk_overlap, body.zh_title_enhance)
+    options = _chunking(body, context, context.library.find(body.knowledge_base_name, caller))
     chunks = _rebuilding(context, body.knowledge_base_name, caller, options)
     return StreamingResponse(chunks, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
@@ -164,6 +165,10 @@ async def _rebuilding(
         async for step in progress:
             yield stream_chunk(_step(kb.name, step))
     await context.library.note_rebuilt(kb.name)
+
+
+def _chunking(body: Chunking, context: Context, kb: KnowledgeBase | None) -> ChunkOptions:
+    return wire_chunking(context, kb, body.chunk_size, body.chunk_overlap, body.zh_title_enhance)
 
 
 def _step(kb_name: str, step: Progress) -> dict[str, Any]:

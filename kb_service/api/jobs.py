@@ -7,10 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Header, Path, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
-from kb_service.api.dependencies import ContextDep, WriterDep, chunk_options, owner_of
+from kb_service.api.dependencies import (
+    ContextDep,
+    SplitFormDep,
+    WriterDep,
+    chunk_options,
+    chunking_of,
+    owner_of,
+)
 from kb_service.api.uploads import ManagementUploadRoute
 from kb_service.context import Context
-from kb_service.entities import Job, JobState, ParseOptions
+from kb_service.entities import Job, JobState
 from kb_service.ingest import Upload, Wishes
 from kb_service.schemas import AcceptedFiles, JobItem, Jobs
 from servicekit.identity import Caller
@@ -30,16 +37,12 @@ async def upload_files(
     context: ContextDep,
     caller: WriterDep,
     files: Annotated[list[UploadFile], File()],
+    split: SplitFormDep,
     override: Annotated[bool, Form()] = False,
-    chunk_size: Annotated[int | None, Form(ge=1, le=10_000)] = None,
-    chunk_overlap: Annotated[int | None, Form(ge=0, le=10_000)] = None,
-    zh_title_enhance: Annotated[bool, Form()] = False,
-    ocr: Annotated[bool, Form()] = True,
-    ocr_pages_max: Annotated[int, Form(ge=0, le=10_000)] = 50,
 ) -> AcceptedFiles:
     kb = context.library.writable(kb_name, caller)
-    options = chunk_options(context, chunk_size, chunk_overlap, zh_title_enhance)
-    wishes = Wishes(options, owner_of(caller), ParseOptions(ocr, ocr_pages_max))
+    options = chunk_options(chunking_of(context, kb), split.asked())
+    wishes = Wishes(options, owner_of(caller), split.parsing())
     given = [Upload(file.filename or "", file.size or 0, file.file) for file in files]
     accepted = await context.ingest.upload(kb, given, {}, wishes, override=override)
     jobs = await context.queue.ended(accepted.jobs, 0)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from kb_service.entities import KnowledgeBase, Visibility, VisibilityKind
+from kb_service.entities import ChunkOptions, KnowledgeBase, Visibility, VisibilityKind
 from kb_service.errors import NameTaken
 from kb_service.models import (
     RETIRED,
@@ -132,4 +132,5 @@ def _entity(row: KnowledgeBaseRow, file_count: int = 0) -> KnowledgeBase:
             frozenset(row.visible_clients),
             frozenset(row.visible_groups),
         ),
+        chunking=ChunkOptions.from_json(row.chunking) if row.chunking else None,
     )
