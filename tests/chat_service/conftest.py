@@ -28,7 +28,7 @@ SESSION_ID = "5" * 32
 
 def caller_header(*scopes: str) -> dict[str, str]:
     caller = Caller("7", "u1", "Ann", scopes or ("chat", "kb:read"))
-    return {CALLER_HEADER: sign_caller(caller, SIGNING_KEY, expires_at=time.time() + 300)}
+    return {CALLER_HEADER: sign_caller(caller, SIGNING_KEY, expires_at=time.time() + 86_400)}
 
 
 def write_public_key(data: Path) -> None:

@@ -32,7 +32,7 @@ def caller_header(
     confined_to: tuple[str, ...] | None = None,
 ) -> dict[str, str]:
     caller = Caller(client_id, "u1", "u1", scopes, groups, confined_to)
-    return {CALLER_HEADER: sign_caller(caller, KEY, expires_at=time.time() + 300)}
+    return {CALLER_HEADER: sign_caller(caller, KEY, expires_at=time.time() + 86_400)}
 
 
 ADMIN = caller_header()
