@@ -21,6 +21,7 @@ from kb_service.api import (
     jobs,
     knowledge_bases,
     questions,
+    sources,
     splitting,
 )
 from kb_service.collection_set import CollectionSet
@@ -42,12 +43,20 @@ from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.search import LiveCatalog, Search
 from kb_service.settings import KbSettings
+from kb_service.sources.crawl import Crawl
+from kb_service.sources.fetching import Fetcher, Limits
+from kb_service.sources.guard import Guard, Policy, SystemResolver
+from kb_service.sources.pace import Pace
+from kb_service.sources.register import Register
+from kb_service.sources.runner import Runner
 from kb_service.store import (
     FileStore,
     JobStore,
     KnowledgeBaseStore,
     LeaseStore,
+    PageStore,
     QuestionStore,
+    SourceStore,
     VersionStore,
 )
 from kb_service.vectors import VectorIndex, open_index
@@ -74,7 +83,7 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
-    for module in (knowledge_bases, documents, questions, internal, administration, jobs):
+    for module in (knowledge_bases, documents, questions, internal, administration, jobs, sources):
         app.include_router(module.router)
     app.include_router(splitting.router)
     for module in (documents, jobs, splitting):
@@ -123,6 +132,7 @@ async def _start(
     worker = Worker(
         jobs=job_rows,
         files=files,
+        pages=PageStore(database),
         versions=versions,
         content=content,
         parsers=parsers,
@@ -144,6 +154,7 @@ async def _start(
         upload_max_mb=settings.upload_max_mb,
         patience=patience,
     )
+    runner, register = await _sources(database, settings, ingest, library)
     for name in await versions.names_of_other_collections():
         logger.warning(
             "knowledge base %s was indexed with another embedding model: it is searched by words "
@@ -158,14 +169,36 @@ async def _start(
         search=Search(collections, catalog, embedder),
         questions=Questions(QuestionStore(database), library),
         previews=Previews(library, content, preview_parsers, upload_max_mb=settings.upload_max_mb),
-        chunking=ChunkOptions(settings.chunk_size, settings.chunk_overlap),
+        sources=register,
+        chunking=_chunking(settings),
         upload_max_mb=settings.upload_max_mb,
     )
     # A full collection over everything that was just imported would stop the loop for 100 ms.
     gc.freeze()
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
-    for work in (_in_background(app.state.context, parsers, rows, settings), sweep.run()):
+    first = _in_background(app.state.context, parsers, rows, settings)
+    for work in (first, sweep.run(), runner.run()):
         await stack.enter_async_context(_running(work))
+
+
+async def _sources(
+    database: Database, settings: KbSettings, ingest: Ingest, library: Library
+) -> tuple[Runner, Register]:
+    rows, pages = SourceStore(database), PageStore(database)
+    if not settings.is_shared:
+        await rows.recover()
+    guard = Guard(Policy.parse(settings.crawl_allowed_hosts), SystemResolver())
+    pace, limits = Pace(settings.crawl_delay), Limits(settings.upload_max_mb)
+    crawl = Crawl(
+        pages=pages,
+        files=FileStore(database),
+        jobs=JobStore(database),
+        ingest=ingest,
+        open_fetcher=partial(Fetcher.open, guard, pace, limits),
+        chunking=_chunking(settings),
+    )
+    runner = Runner(rows, crawl, library.with_id)
+    return runner, Register(rows, pages, guard, runner)
 
 
 async def _in_background(
@@ -192,6 +225,10 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         scope.cancel()
         await task
+
+
+def _chunking(settings: KbSettings) -> ChunkOptions:
+    return ChunkOptions(settings.chunk_size, settings.chunk_overlap)
 
 
 def _content(settings: KbSettings) -> ContentFolder:

@@ -9,6 +9,7 @@ from kb_service.library import Library
 from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.search import Search
+from kb_service.sources.register import Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +22,6 @@ class Context:
     search: Search
     questions: Questions
     previews: Previews
+    sources: Register
     chunking: ChunkOptions
     upload_max_mb: int

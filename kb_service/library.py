@@ -67,6 +67,10 @@ class Library:
         """In the order of their making, without their numbers of files."""
         return [kb for kb in self._by_name.values() if may_write(caller, kb)]
 
+    def with_id(self, kb_id: int) -> KnowledgeBase | None:
+        """For work that goes on without a caller."""
+        return next((kb for kb in self._by_name.values() if kb.id == kb_id), None)
+
     def find(self, name: str, caller: Caller) -> KnowledgeBase | None:
         kb = self._by_name.get(name)
         return kb if kb and may_see(caller, kb) else None

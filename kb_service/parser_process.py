@@ -2,8 +2,9 @@
 
 Frames on standard input and output are a length (4 bytes, big endian) and JSON. The child begins
 with `{"ready"}`. The parent sends `{"path", "extension", "options", "parse_options"}` for a file
-(with `preview`, a number, to see so many chunks of it in the `{"done"}`), or `{"chunks"}` any
-number of times and then `{"end"}` for passages that are cut already. The child answers with
+(with `origin`, metadata for each of its chunks; with `preview`, a number, to see so many chunks of
+it in the `{"done"}`), or `{"chunks"}` any number of times and then `{"end"}` for passages that are
+cut already. The child answers with
 `{"chunks"}` frames, of which those with `progress` show that it is at work, and then one `{"done"}`
 or `{"fault"}`. It ends with its standard input.
 """
@@ -14,7 +15,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median_low
 from time import monotonic
@@ -24,7 +25,7 @@ import orjson
 
 from kb_service.confinement import allow_seconds, confine, holds_bytes
 from kb_service.entities import ChunkOptions, CustomDoc, InvalidOptions, ParseOptions
-from kb_service.loaders import LoadFault, Reading, open_document
+from kb_service.loaders import LoadFault, Reading, Section, open_document
 from kb_service.splitters import shown_name, split_document
 from kb_service.tokens import sparse_vector, terms
 
@@ -172,7 +173,7 @@ def _read_file(request: dict[str, Any], work: _Work) -> None:
         return
     chunk_options = ChunkOptions.from_json(request["options"])
     name = shown_name(chunk_options.splitter)
-    docs = split_document(opened.sections, chunk_options)
+    docs = split_document(_of(request.get("origin", {}), opened.sections), chunk_options)
     if "preview" in request:
         preview = work.preview(docs, request["preview"])
         work.write_done(
@@ -181,6 +182,13 @@ def _read_file(request: dict[str, Any], work: _Work) -> None:
         return
     work.send(docs)
     work.finish(opened.loader, name, reading.notes)
+
+
+def _of(origin: dict[str, str], sections: Iterable[Section]) -> Iterable[Section]:
+    """The sections, saying where their document is from."""
+    if not origin:
+        return sections
+    return (replace(section, metadata=origin | section.metadata) for section in sections)
 
 
 def _too_many_chunks() -> LoadFault:

@@ -12,7 +12,7 @@ import struct
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent
 _PARSE_OPTIONS = ParseOptions()
+_UPLOADED: Mapping[str, str] = {}
 _FRAME_MAX = 256 * 1024 * 1024
 _START_SECONDS = 120  # of a machine with much else to do
 
@@ -98,10 +99,13 @@ class ParserPool:
         extension: str,
         options: ChunkOptions,
         parse_options: ParseOptions = _PARSE_OPTIONS,
+        *,
+        origin: Mapping[str, str] = _UPLOADED,
     ) -> AsyncGenerator[Batch, None]:
-        """The chunks of a file. Raises LoadFault."""
+        """The chunks of a file, with its origin in their metadata. Raises LoadFault."""
+        request = _file_request(path, extension, options, parse_options)
         async with self._child() as child:
-            await child.send(_file_request(path, extension, options, parse_options))
+            await child.send(request | {"origin": dict(origin)})
             while True:
                 batch = _batch(await child.receive())
                 yield batch

@@ -1,11 +1,15 @@
 """Settings of kb_service: the section [kb], and the embedder's keys of [model_setting]."""
 
+import re
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from servicekit.settings import ServiceSettings
+
+_HOST = r"\s*(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}\s*"
+_HOSTS = re.compile(f"{_HOST}(?:,{_HOST})*")
 
 
 class KbSettings(ServiceSettings):
@@ -43,6 +47,18 @@ class KbSettings(ServiceSettings):
     upload_max_mb: int = Field(
         100, ge=1, le=4096, description="Largest file to upload, in MB. 单个文件的大小上限（MB）。"
     )
+    crawl_allowed_hosts: str = Field(
+        "",
+        description="host:port of the own network that pages may be fetched from, with commas "
+        "between; all else must be on the public internet. "
+        "允许抓取的内网站点 host:port，逗号分隔；其余只能是公网地址。",
+    )
+    crawl_delay: float = Field(
+        1,
+        ge=0,
+        le=60,
+        description="Seconds between two requests to the same site. 对同一网站两次请求的间隔秒数。",
+    )
     chunk_size: int = Field(
         250, ge=1, le=10_000, description="Default length of a chunk. 默认分块长度（字符）。"
     )
@@ -58,6 +74,13 @@ class KbSettings(ServiceSettings):
         SecretStr(""), description="Key of the embeddings endpoint. 向量接口的密钥。"
     )
     embedding_api_model: str = Field("", description="Embedding model. 向量模型名称。")
+
+    @field_validator("crawl_allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: str) -> str:
+        if value and not _HOSTS.fullmatch(value):
+            raise ValueError("write host:port, with commas between, e.g. wiki.example:8080")
+        return value
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:

@@ -17,7 +17,7 @@ from kb_service.jobs.claiming import Claim
 from kb_service.loaders import LoadFault
 from kb_service.names import extension_of, shown
 from kb_service.parsers import Batch, ParserPool
-from kb_service.store import FileStore, JobStore, VersionStore
+from kb_service.store import FileStore, JobStore, PageStore, VersionStore
 from servicekit.errors import ServiceError
 
 _PAGE = 500
@@ -43,12 +43,14 @@ class Worker:
         *,
         jobs: JobStore,
         files: FileStore,
+        pages: PageStore,
         versions: VersionStore,
         content: ContentFolder,
         parsers: ParserPool,
         indexer: Indexer,
     ) -> None:
         self._jobs, self._files, self._versions = jobs, files, versions
+        self._pages = pages
         self._content, self._parsers, self._indexer = content, parsers, indexer
 
     async def run(self, claim: Claim) -> None:
@@ -108,7 +110,9 @@ class Worker:
             batches = self._parsers.index(self._versions.chunks(file.live_version))
             return _Source(content, batches, total, is_custom=file.custom_docs)
         path = self._content.path(job.kb_id, content.id)
-        batches = self._parsers.parse(path, extension_of(job.file_name), job.options, job.parsing)
+        origin = await self._pages.origin(job.kb_id, job.file_name)
+        extension = extension_of(job.file_name)
+        batches = self._parsers.parse(path, extension, job.options, job.parsing, origin=origin)
         return _Source(content, batches)
 
     async def _passages(self, kb_id: int, passages_id: str) -> list[CustomDoc]:

@@ -58,3 +58,23 @@ def no_robots(why: object) -> FetchFault:
     return FetchFault(
         f"无法读取网站的 robots.txt，因此未抓取。The site's robots.txt cannot be read: {why}"
     )
+
+
+def other_site() -> Forbidden:
+    return Forbidden(
+        "站点地图只能列出本站的网页。A sitemap names pages of its own site only; this is another's."
+    )
+
+
+def others_page() -> Forbidden:
+    return Forbidden(
+        "该知识库的另一个来源已包含此网页。Another source of this knowledge base has this page."
+    )
+
+
+def not_listed() -> FetchFault:
+    return FetchFault("站点地图中已没有此网页。The sitemap does not name it any more.")
+
+
+def given_up(last: object) -> FetchFault:
+    return FetchFault(f"连续多个网页失败，已停止。Stopped after many faults in a row: {last}")

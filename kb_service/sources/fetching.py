@@ -74,8 +74,14 @@ class Fetcher:
         self._pace, self._limits = pace, limits
         self._robots: dict[str, Robots] = {}
 
-    async def close(self) -> None:
-        await self._client.aclose()
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, guard: Guard, pace: Pace, limits: Limits) -> AsyncIterator["Fetcher"]:
+        fetcher = cls(guard, pace, limits)
+        try:
+            yield fetcher
+        finally:
+            await fetcher._client.aclose()
 
     @asynccontextmanager
     async def fetch(
@@ -89,7 +95,7 @@ class Fetcher:
             yield fetched
 
     async def _follow(self, url: str, validators: Validators, body: BinaryIO) -> Fetched:
-        target = _parsed(url)
+        target = parsed(url)
         for _ in range(_REDIRECTS_MAX + 1):
             robots = await self._robots_of(target)
             if not robots.allows(str(target)):
@@ -193,13 +199,14 @@ async def _text(answer: httpx.Response, at_most: int) -> str:
     return raw[:at_most].decode(errors="replace")
 
 
-def _next(answer: httpx.Response) -> httpx.URL:
-    return _parsed(answer.headers["Location"], base=answer.url)
-
-
-def _parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
+def parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    """Without its fragment. Raises Forbidden."""
     try:
         url = httpx.URL(text)
         return (base.join(url) if base else url).copy_with(fragment=None)
     except (httpx.InvalidURL, ValueError):
         raise faults.bad_url("无法解析", "it cannot be read") from None
+
+
+def _next(answer: httpx.Response) -> httpx.URL:
+    return parsed(answer.headers["Location"], base=answer.url)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
+import httpx
 from anyio import to_thread
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
@@ -134,3 +135,12 @@ def _unreadable() -> FetchFault:
 
 def _no_pages() -> FetchFault:
     return FetchFault("站点地图中没有网页。The sitemap names no pages.")
+
+
+def same_site(sitemap: str, page: str) -> bool:
+    """Whether a page is of the host of its sitemap, or of one below that."""
+    try:
+        site, host = httpx.URL(sitemap).host.removeprefix("www."), httpx.URL(page).host
+    except httpx.InvalidURL:
+        return False
+    return host == site or host.endswith(f".{site}")

@@ -68,14 +68,15 @@ class SourceStore:
             row = (await session.exec(wanted)).first()
             return None if row is None else self._entity(row)
 
-    async def change(
-        self, source_id: int, options: SourceOptions, *, next_run: float | None
-    ) -> None:
-        """A run that is going on ends as it began; when the next one is, it sees by itself."""
+    async def change(self, source_id: int, options: SourceOptions, *, reschedule: bool) -> None:
+        """A run that is going on ends as it began, and looks then when the next one is."""
         change = update(SourceRow).where(col(SourceRow.id) == source_id)
+        hours = options.interval_hours
+        next_run = None if hours is None else self._clock() + hours * 3_600
         async with self._database.transaction() as session:
             await session.exec(change.values(**asdict(options)))
-            await session.exec(change.where(*self._waiting()).values(next_run=next_run))
+            if reschedule:
+                await session.exec(change.where(*self._waiting()).values(next_run=next_run))
 
     async def call(self, source_id: int) -> None:
         """Due now, unless it runs already."""

@@ -24,7 +24,14 @@ from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
 from kb_service.parsers import Batch, ParserPool
 from kb_service.search import LiveCatalog
-from kb_service.store import FileStore, JobStore, KnowledgeBaseStore, LeaseStore, VersionStore
+from kb_service.store import (
+    FileStore,
+    JobStore,
+    KnowledgeBaseStore,
+    LeaseStore,
+    PageStore,
+    VersionStore,
+)
 from kb_service.vectors import Point
 from kb_service.vectors.edge import EdgeIndex
 from servicekit.database import Database, sqlite_url
@@ -77,8 +84,8 @@ class Parsers(ParserPool):
         super().__init__(size=1)
         self._moment = moment
 
-    async def parse(self, *what: Any) -> AsyncGenerator[Batch, None]:
-        async for batch in super().parse(*what):
+    async def parse(self, *what: Any, **more: Any) -> AsyncGenerator[Batch, None]:
+        async for batch in super().parse(*what, **more):
             self._moment.is_now("parsing")
             yield batch
 
@@ -134,6 +141,7 @@ async def main(folder: Path, moment: Moment, name: str, content: bytes) -> None:
     worker = Worker(
         jobs=jobs,
         files=files,
+        pages=PageStore(database),
         versions=versions,
         content=bytes_on_disk,
         parsers=parsers,

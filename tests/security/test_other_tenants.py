@@ -7,6 +7,7 @@ of a tenant's. A new route without a line fails.
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -59,9 +60,19 @@ KNOWLEDGE_BASES: dict[tuple[str, str], Ask] = {
     ("POST", "/knowledge_base/delete_docs"): _in_body(file_names=["plan.txt"]),
     ("POST", "/knowledge_base/recreate_vector_store"): _in_body(allow_empty_kb=False),
 }
-IN_PATH = {
-    ("GET", "/admin/knowledge-bases/{kb_name}/visibility"): None,
-    ("PUT", "/admin/knowledge-bases/{kb_name}/visibility"): {"visibility": "all"},
+_SOURCES = "/admin/knowledge-bases/{kb_name}/sources"
+_PAGE: dict[str, object] = {"kind": "page", "url": "https://example.com/"}
+IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
+    ("GET", "/admin/knowledge-bases/{kb_name}/visibility"): {},
+    ("PUT", "/admin/knowledge-bases/{kb_name}/visibility"): {"json": {"visibility": "all"}},
+    ("POST", "/admin/knowledge-bases/{kb_name}/files"): {"files": {"files": ("a.txt", b"mine")}},
+    ("GET", _SOURCES): {},
+    ("POST", _SOURCES): {"json": _PAGE},
+    ("GET", f"{_SOURCES}/{{source_id}}"): {},
+    ("PATCH", f"{_SOURCES}/{{source_id}}"): {"json": {"pages_max": 9}},
+    ("DELETE", f"{_SOURCES}/{{source_id}}"): {},
+    ("POST", f"{_SOURCES}/{{source_id}}/run"): {},
+    ("GET", f"{_SOURCES}/{{source_id}}/pages"): {},
 }
 WITHOUT = {
     ("GET", "/user/info"),
@@ -69,6 +80,12 @@ WITHOUT = {
     ("GET", "/knowledge_base/list_knowledge_bases"),
     ("GET", "/knowledge_base/list_knowledge_bases_v2"),
     ("POST", "/knowledge_base/create_knowledge_base"),  # names are everybody's: taken is taken
+    # Of a number, or of a name in the query; kb_service's own tests have the owner's check.
+    ("GET", "/admin/jobs"),
+    ("GET", "/admin/jobs/{job_id}"),
+    ("GET", "/admin/jobs/{job_id}/events"),
+    ("POST", "/admin/jobs/{job_id}/cancel"),
+    ("POST", "/admin/jobs/{job_id}/retry"),
     ("POST", "/recommend/question"),  # of a number; kb_service's own tests have the owner's check
     ("POST", "/llm_model/list_running_models"),
     ("POST", "/llm_model/list_config_models"),
@@ -184,8 +201,8 @@ def test_another_tenants_knowledge_base_in_the_path(
     tenants: Tenants, route: tuple[str, str]
 ) -> None:
     def asked(name: str) -> tuple[int, str]:
-        path = route[1].replace("{kb_name}", name)
-        answer = tenants.mallory.request(route[0], path, json=IN_PATH[route])
+        path = route[1].replace("{kb_name}", name).replace("{source_id}", "1")
+        answer = tenants.mallory.request(route[0], path, **IN_PATH[route])
         return answer.status_code, answer.json()["detail"].replace(name, "ID")
 
     assert asked(tenants.kb) == asked("nobody")
