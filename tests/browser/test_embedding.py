@@ -26,14 +26,15 @@ HOST_PAGE = """<!doctype html><title>Host</title>
 </script>
 """
 H5_PAGE = """<!doctype html><title>An H5</title><h1 id="who"></h1><button id="ask">ask</button>
-<script>
-  const token = () => sessionStorage.getItem("Api-Token");
-  window.loadedWith = token();
-  document.getElementById("ask").onclick = async () => {
-    const answer = await fetch("/api/user/info", { headers: { "Api-Token": token() } });
-    document.getElementById("who").textContent = `${token()} ${answer.status}`;
-  };
-</script>
+<script type="module" src="/assets/app.js"></script>
+"""
+H5_SCRIPT = """
+const token = () => sessionStorage.getItem("Api-Token");
+window.loadedWith = token();
+document.getElementById("ask").onclick = async () => {
+  const answer = await fetch("/api/user/info", { headers: { "Api-Token": token() } });
+  document.getElementById("who").textContent = `${token()} ${answer.status}`;
+};
 """
 
 
@@ -82,8 +83,9 @@ async def host() -> AsyncIterator[Host]:
 async def suite(start: Start, host: Host, tmp_path: Path) -> Suite:
     """A gateway that serves a small H5, for a client whose origin is the host's."""
     dist = tmp_path / "dist"
-    dist.mkdir()
+    (dist / "assets").mkdir(parents=True)
     (dist / "index.html").write_text(H5_PAGE, encoding="utf-8")
+    (dist / "assets" / "app.js").write_text(H5_SCRIPT, encoding="utf-8")
     suite = await start(h5_dist=dist)
     host.gateway = suite.url
     suite.auth.origins = [host.url]

@@ -47,18 +47,18 @@ def test_an_answer_cites_the_file_that_holds_it(
     assert any(f"[{file_name}](" in doc for doc in answer["docs"]), answer
 
 
-def test_our_own_questions_find_their_passages(operator: httpx.Client, user: httpx.Client) -> None:
+def test_our_own_questions_find_their_passages(operator: httpx.Client) -> None:
     pairs = own_pairs()
     _upload(operator, "own_pairs", [passage for _, passage in pairs])
-    assert _hit_rate(user, "own_pairs", pairs) >= 0.80
+    assert _hit_rate(operator, "own_pairs", pairs) >= 0.80
 
 
 @pytest.mark.skipif(EVAL_DATA is None, reason="CHAT2LLM_EVAL_DATA is not set")
-def test_cmrc2018_at_the_default_threshold(operator: httpx.Client, user: httpx.Client) -> None:
+def test_cmrc2018_at_the_default_threshold(operator: httpx.Client) -> None:
     paragraphs, pairs = squad("cmrc2018_dev.json")
     assert (len(paragraphs), len(pairs)) == (848, 500)
     _upload(operator, "cmrc2018", paragraphs)
-    assert _hit_rate(user, "cmrc2018", pairs) >= 0.98
+    assert _hit_rate(operator, "cmrc2018", pairs) >= 0.98
 
 
 def _upload(operator: httpx.Client, name: str, passages: Sequence[str]) -> None:
@@ -74,11 +74,12 @@ def _upload(operator: httpx.Client, name: str, passages: Sequence[str]) -> None:
     assert (answer["code"], answer["data"]) == (200, {"failed_files": {}}), answer
 
 
-def _hit_rate(user: httpx.Client, name: str, pairs: Sequence[tuple[str, str]]) -> float:
+def _hit_rate(asking: httpx.Client, name: str, pairs: Sequence[tuple[str, str]]) -> float:
+    """By a key: a user may not search as often as that."""
     hits = 0
     for question, right in pairs:
         body = {"query": question, "knowledge_base_name": name, "top_k": 5}
-        found = user.post("/knowledge_base/search_docs", json=body).json()
+        found = asking.post("/knowledge_base/search_docs", json=body).json()
         hits += right in [document["page_content"] for document in found]
     return hits / len(pairs)
 
