@@ -15,8 +15,10 @@ from fastapi import FastAPI
 
 from kb_service import first_start
 from kb_service.api import (
+    admin_questions,
     administration,
     documents,
+    embeddings,
     internal,
     jobs,
     knowledge_bases,
@@ -41,6 +43,7 @@ from kb_service.library import Library
 from kb_service.parsers import ParserPool
 from kb_service.previews import Previews
 from kb_service.questions import Questions
+from kb_service.questions.importing import QuestionImport
 from kb_service.search import LiveCatalog, Search
 from kb_service.settings import KbSettings
 from kb_service.sources.crawl import Crawl
@@ -49,14 +52,17 @@ from kb_service.sources.guard import Guard, Policy, SystemResolver
 from kb_service.sources.pace import Pace
 from kb_service.sources.register import Register
 from kb_service.sources.runner import Runner
+from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import (
     FileStore,
     JobStore,
     KnowledgeBaseStore,
     LeaseStore,
+    ManagedFileStore,
     PageStore,
     QuestionStore,
     SourceStore,
+    StatisticsStore,
     VersionStore,
 )
 from kb_service.vectors import VectorIndex, open_index
@@ -83,11 +89,15 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
-    for module in (knowledge_bases, documents, questions, internal, administration, jobs, sources):
+    for module in (
+        *(knowledge_bases, documents, questions, embeddings, internal),
+        *(administration, admin_questions, jobs, sources),
+    ):
         app.include_router(module.router)
     app.include_router(splitting.router)
-    for module in (documents, jobs, splitting):
+    for module in (documents, jobs, admin_questions, splitting):
         app.include_router(module.uploads)
+    app.include_router(questions.taps)
     return app
 
 
@@ -155,19 +165,19 @@ async def _start(
         patience=patience,
     )
     runner, register = await _sources(database, settings, ingest, library)
-    for name in await versions.names_of_other_collections():
-        logger.warning(
-            "knowledge base %s was indexed with another embedding model: it is searched by words "
-            "alone until recreate_vector_store. 向量模型已更换，请重建该知识库的向量库。",
-            name,
-        )
+    await _warn_of_other_models(versions)
+    tally, asked = Tally(StatisticsStore(database)), Questions(QuestionStore(database), library)
     app.state.ready_checks = (database.ping, indexer.ping)
     app.state.context = Context(
         library=library,
+        files=ManagedFileStore(database),
         ingest=ingest,
         queue=queue,
-        search=Search(collections, catalog, embedder),
-        questions=Questions(QuestionStore(database), library),
+        search=CountedSearch(Search(collections, catalog, embedder), tally),
+        tally=tally,
+        embedder=embedder,
+        questions=asked,
+        question_import=QuestionImport(asked, parsers),
         previews=Previews(library, content, preview_parsers, upload_max_mb=settings.upload_max_mb),
         sources=register,
         chunking=_chunking(settings),
@@ -177,7 +187,7 @@ async def _start(
     gc.freeze()
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
     first = _in_background(app.state.context, parsers, rows, settings)
-    for work in (first, sweep.run(), runner.run()):
+    for work in (first, sweep.run(), runner.run(), tally.run()):
         await stack.enter_async_context(_running(work))
 
 
@@ -199,6 +209,15 @@ async def _sources(
     )
     runner = Runner(rows, crawl, library.with_id)
     return runner, Register(rows, pages, guard, runner)
+
+
+async def _warn_of_other_models(versions: VersionStore) -> None:
+    for name in await versions.names_of_other_collections():
+        logger.warning(
+            "knowledge base %s was indexed with another embedding model: it is searched by words "
+            "alone until recreate_vector_store. 向量模型已更换，请重建该知识库的向量库。",
+            name,
+        )
 
 
 async def _in_background(

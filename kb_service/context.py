@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+from kb_service.embeddings import Embedder
 from kb_service.entities import ChunkOptions
 from kb_service.ingest import Ingest
 from kb_service.jobs.queue import Queue
 from kb_service.library import Library
 from kb_service.previews import Previews
 from kb_service.questions import Questions
-from kb_service.search import Search
+from kb_service.questions.importing import QuestionImport
 from kb_service.sources.register import Register
+from kb_service.statistics import CountedSearch, Tally
+from kb_service.store import ManagedFileStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +20,14 @@ class Context:
     """Built in the lifespan, read by the handlers."""
 
     library: Library
+    files: ManagedFileStore
     ingest: Ingest
     queue: Queue
-    search: Search
+    search: CountedSearch
+    tally: Tally
+    embedder: Embedder | None
     questions: Questions
+    question_import: QuestionImport
     previews: Previews
     sources: Register
     chunking: ChunkOptions

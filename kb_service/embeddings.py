@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import httpx
 
+from kb_service.errors import NotAnEmbedder, NotEmbedded
+from kb_service.names import shown
 from servicekit.errors import UpstreamError
 from servicekit.http import outside_client
 
@@ -86,6 +88,18 @@ class OpenAIEmbedder:
             if answer.status_code not in _RETRIED:
                 break
         raise _failure(why)
+
+
+async def embed_for_user(
+    embedder: Embedder | None, texts: Sequence[str], *, asked_model: str
+) -> list[list[float]]:
+    """With the one model there is, whichever was asked for. Raises NotAnEmbedder, NotEmbedded."""
+    if embedder is None:
+        raise NotAnEmbedder(shown(asked_model))
+    try:
+        return await embedder.embed(texts)
+    except UpstreamError as error:
+        raise NotEmbedded(error) from None
 
 
 def _in_batches(texts: Sequence[str]) -> list[Sequence[str]]:

@@ -1,7 +1,8 @@
 """What the use cases speak of."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -171,6 +172,32 @@ class StoredFile:
     live_version: str | None
 
 
+FileState = Literal["queued", "running", "failed", "done", "stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedFile:
+    """A file as its knowledge base's owner sees it; one that was stored only answers nothing.
+
+    The state is that of its newest job; a first upload that failed is here until it is tried again,
+    uploaded again or deleted. `reason` says why it failed, or what was left out.
+    """
+
+    name: str
+    state: FileState
+    reason: str
+    job_id: int | None
+    size: int
+    chunks: int
+    characters: int
+    loader: str
+    splitter: str
+    custom_docs: bool
+    upload_time: datetime | None
+    owner_client: str
+    owner_user: str
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """Bytes on disk that a file row will point to."""
@@ -226,6 +253,67 @@ class Question:
     tap_count: int
     enable: bool
     create_time: datetime
+    owner_client: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewQuestion:
+    """What people say of a recommended question."""
+
+    query: str
+    kb_name: str | None = None
+    answer: str | None = None
+    enable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A question that may be offered."""
+
+    id: int
+    tap_count: int
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A path of titles in a file, as `title` in the metadata of its chunks."""
+
+    file_name: str
+    title: str
+
+
+@dataclass(slots=True)
+class Missed:
+    """A query that found nothing, how often and when last; not by whom."""
+
+    query: str
+    count: int
+    last_time: datetime
+
+
+@dataclass(slots=True)
+class SearchCounts:
+    """Searches of one knowledge base; by their keys the missed ones, and questions of chats."""
+
+    last_search: datetime
+    searches: int = 0
+    misses: int = 0
+    missed: dict[str, Missed] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A knowledge base in numbers; characters are those of its chunks, overlaps counted twice."""
+
+    files: int
+    chunks: int
+    characters: int
+    searches: int
+    misses: int
+    last_search: datetime | None
+    missed: list[Missed]
 
 
 JobKind = Literal["upload", "update", "recreate"]

@@ -9,6 +9,11 @@ ServiceError (servicekit)
 ├── NotReadable              500   the file of a download is not there
 ├── NoSuchFile               404   of a knowledge base
 ├── NoSuchJob                404   also for one of a knowledge base that the caller may not write
+├── NoSuchQuestion           404   also for one that the caller may not see or not change
+├── QuestionTaken            409
+├── NotImported              422   the table as a whole
+├── NotAnEmbedder            500
+├── NotEmbedded              500
 ├── NotCancelled             409
 ├── NotRetried               409
 ├── NoSuchSource             404   the same of a web source
@@ -89,6 +94,30 @@ class NotPreviewed(Invalid):
 class NoSuchJob(NotFound):
     def __init__(self) -> None:
         super().__init__("There is no such job. 没有此任务。")
+
+
+class NoSuchQuestion(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such question. 没有此推荐问题。")
+
+
+class QuestionTaken(Conflict):
+    def __init__(self) -> None:
+        super().__init__("This question is there already. 已有相同的推荐问题。")
+
+
+class NotImported(Invalid):
+    pass
+
+
+class NotAnEmbedder(ServiceError):
+    def __init__(self, shown: str) -> None:
+        super().__init__(f"指定的模型 {shown} 不支持 Embeddings 功能。")
+
+
+class NotEmbedded(ServiceError):
+    def __init__(self, why: object) -> None:
+        super().__init__(f"文本向量化过程中出现错误：{why}")
 
 
 class NotCancelled(Conflict):

@@ -131,7 +131,7 @@ class Ingest:
                     if to_vector_store:
                         await self._take(kb, upload, own, wishes, accepted)
                     else:
-                        await self._keep(kb, upload, known, own)
+                        await self._keep(kb, upload, known, own, wishes.owner)
             uploaded = {upload.name for upload in uploads}
             others = {name: own for name, own in docs.items() if name not in uploaded}
             await self._customise(kb, others, wishes, accepted)
@@ -230,6 +230,7 @@ class Ingest:
         upload: Upload,
         known: StoredFile | None,
         own: list[CustomDoc] | None,
+        owner: Owner,
     ) -> None:
         """Store without indexing; what answers for the file goes on answering."""
         name = shown(upload.name)
@@ -241,7 +242,7 @@ class Ingest:
             expected = known.content_id if known else None
             why = str(errors.changed_meanwhile(name))
             replaced = await self._files.put(
-                kb.id, upload.name, content, expected_content=expected, why=why
+                kb.id, upload.name, content, owner, expected_content=expected, why=why
             )
         except BaseException as error:
             await self._drop(kb, content)

@@ -133,10 +133,20 @@ class Library:
         return kb
 
     async def rename(self, kb: KnowledgeBase, zh_name: str) -> None:
-        await self._change(kb, {"kb_zh_name": zh_name}, zh_name=zh_name)
+        await self.say(kb, zh_name=zh_name)
 
     async def describe(self, kb: KnowledgeBase, info: str) -> None:
-        await self._change(kb, {"kb_info": info}, info=info)
+        await self.say(kb, info=info)
+
+    async def say(
+        self, kb: KnowledgeBase, *, zh_name: str | None = None, info: str | None = None
+    ) -> KnowledgeBase:
+        """What is None stays as it is."""
+        said = {"zh_name": zh_name, "info": info}
+        fields = {name: text for name, text in said.items() if text is not None}
+        if fields:
+            await self._change(kb, {f"kb_{name}": text for name, text in fields.items()}, **fields)
+        return self._by_name.get(kb.name, kb)
 
     async def show_to(self, kb: KnowledgeBase, visibility: Visibility, caller: Caller) -> None:
         """From the next request on; what is being read or streamed already goes on."""

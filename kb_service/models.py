@@ -52,6 +52,9 @@ class FileRow(SQLModel, table=True):
     content_id: str = Field(max_length=32)
     listed: bool = True
     chunking: dict[str, Any] | None = Field(default=None, sa_type=_MAYBE_JSON)
+    upload_time: datetime | None = None
+    owner_client: str = Field(default="", max_length=64)
+    owner_user: str = Field(default="", sa_column=Column(Text, nullable=False))
     live_version: str | None = Field(default=None, max_length=32)
 
 
@@ -181,6 +184,30 @@ class QuestionRow(SQLModel, table=True):
     enable: bool = True
     create_time: datetime = Field(default_factory=now)
     owner_client: str = Field(max_length=64)
+    match_key: str = Field(default="", max_length=32)
+
+
+class SearchCountRow(SQLModel, table=True):
+    """What was searched for in a knowledge base, and how often nothing was found."""
+
+    __tablename__ = "search_count"
+
+    kb_id: int = Field(primary_key=True, foreign_key="knowledge_base.id")
+    searches: int = 0
+    misses: int = 0
+    last_search: datetime
+
+
+class MissedQueryRow(SQLModel, table=True):
+    """A query that found nothing; nobody is noted with it."""
+
+    __tablename__ = "missed_query"
+
+    kb_id: int = Field(primary_key=True, foreign_key="knowledge_base.id")
+    match_key: str = Field(primary_key=True, max_length=32)
+    query: str = Field(max_length=200)
+    count: int = 0
+    last_time: datetime
 
 
 class CollectionRow(SQLModel, table=True):

@@ -6,7 +6,8 @@ with `{"ready"}`. The parent sends `{"path", "extension", "options", "parse_opti
 it in the `{"done"}`), or `{"chunks"}` any number of times and then `{"end"}` for passages that are
 cut already. The child answers with
 `{"chunks"}` frames, of which those with `progress` show that it is at work, and then one `{"done"}`
-or `{"fault"}`. It ends with its standard input.
+or `{"fault"}`. For `{"path", "extension", "records"}`, a number, the `{"done"}` has so many records
+of a table at most. It ends with its standard input.
 """
 
 import logging
@@ -149,6 +150,9 @@ def main(memory_mb: int) -> None:
 
 
 def _serve(request: dict[str, Any], requests: BinaryIO, work: _Work) -> None:
+    if "records" in request:
+        _read_records(request, work)
+        return
     if "path" in request:
         _read_file(request, work)
         return
@@ -189,6 +193,14 @@ def _of(origin: dict[str, str], sections: Iterable[Section]) -> Iterable[Section
     if not origin:
         return sections
     return (replace(section, metadata=origin | section.metadata) for section in sections)
+
+
+def _read_records(request: dict[str, Any], work: _Work) -> None:
+    from kb_service.loaders.records import read_records
+
+    allow_seconds(_CPU_SECONDS)
+    path, extension, most = (request[key] for key in ("path", "extension", "records"))
+    work.write_done({"records": read_records(Path(path), extension, most)})
 
 
 def _too_many_chunks() -> LoadFault:

@@ -130,6 +130,18 @@ class ParserPool:
         chunks = [CustomDoc(**chunk) for chunk in done.pop("chunks")]
         return SplitPreview(chunks=chunks, **done)
 
+    async def records(
+        self, path: Path, extension: str, most: int
+    ) -> list[tuple[int, dict[str, Any] | None]]:
+        """Lines of a table with their numbers; None for one that is not readable.
+
+        Raises LoadFault, also when there are more than `most`.
+        """
+        async with self._child() as child:
+            await child.send({"path": str(path), "extension": extension, "records": most})
+            frame = await child.receive()
+        return [(number, values) for number, values in frame["done"]["records"]]
+
     async def index(self, pages: AsyncIterator[list[CustomDoc]]) -> AsyncGenerator[Batch, None]:
         """The same for passages that are cut already. Raises LoadFault."""
         async with self._child() as child:

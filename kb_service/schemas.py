@@ -50,7 +50,12 @@ def _wire_time(time: datetime) -> str:
     return local.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
 WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]
+UtcTime = Annotated[datetime, AfterValidator(_utc)]
 
 
 class Envelope(BaseModel):
@@ -195,6 +200,16 @@ class Questions(Envelope):
     data: list[QuestionItem]
 
 
+class EmbedTexts(BaseModel):
+    texts: Annotated[list[Annotated[str, Field(max_length=10_000)]], Field(max_length=256)]
+    embed_model: Annotated[str, Field(max_length=255)] = "m3e-base"
+    to_query: bool = False
+
+
+class Vectors(Envelope):
+    data: list[list[float]]
+
+
 class VisibilityBody(BaseModel):
     """Management: who is shown a knowledge base, beside its owner client and operators."""
 
@@ -232,7 +247,10 @@ class ManagedKnowledgeBase(BaseModel):
 
     name: str
     zh_name: str
+    info: str
+    embed_model: str
     owner_client: str
+    create_time: UtcTime
     visibility: VisibilityKind
     clients: list[str]
     groups: list[str]
@@ -240,7 +258,15 @@ class ManagedKnowledgeBase(BaseModel):
     @classmethod
     def of(cls, kb: KnowledgeBase) -> "ManagedKnowledgeBase":
         shown_to = VisibilityBody.of(kb.visibility).model_dump()
-        return cls(name=kb.name, zh_name=kb.zh_name, owner_client=kb.owner_client, **shown_to)
+        return cls(
+            name=kb.name,
+            zh_name=kb.zh_name,
+            info=kb.info,
+            embed_model=kb.embed_model,
+            owner_client=kb.owner_client,
+            create_time=kb.create_time,
+            **shown_to,
+        )
 
 
 class ManagedKnowledgeBases(BaseModel):
@@ -250,13 +276,6 @@ class ManagedKnowledgeBases(BaseModel):
     total: int
     page: int
     page_size: int
-
-
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
-
-
-UtcTime = Annotated[datetime, AfterValidator(_utc)]
 
 
 class JobItem(BaseModel):

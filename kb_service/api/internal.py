@@ -21,7 +21,7 @@ async def knowledge_base(
 @router.post("/search", summary="The passages that answer a question")
 async def search(body: SearchDocs, context: ContextDep, caller: ReaderDep) -> Passages:
     kb = context.library.readable(body.knowledge_base_name, caller)
-    passages = await context.search.search(
-        kb.id, body.query, top_k=body.top_k, score_threshold=body.score_threshold
+    passages = await context.search.search_for_chat(
+        kb, body.query, top_k=body.top_k, score_threshold=body.score_threshold
     )
     return Passages(passages=[PassageItem.of(passage) for passage in passages])

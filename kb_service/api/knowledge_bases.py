@@ -80,6 +80,6 @@ async def search_docs(
     if kb is None:
         return []
     passages = await context.search.search(
-        kb.id, body.query, top_k=body.top_k, score_threshold=body.score_threshold
+        kb, body.query, top_k=body.top_k, score_threshold=body.score_threshold
     )
     return [FoundDocument.of(passage) for passage in passages]

@@ -7,20 +7,27 @@ from kb_service.store.files import FileStore
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
 from kb_service.store.leases import LeaseStore
+from kb_service.store.managed_files import FilePage, ManagedFileStore
 from kb_service.store.pages import PagesPage, PageStore
-from kb_service.store.questions import QuestionStore
+from kb_service.store.questions import QuestionStore, Shelf
 from kb_service.store.sources import SourceStore
+from kb_service.store.statistics import MISSED_KEPT, StatisticsStore
 from kb_service.store.versions import VersionStore
 
 __all__ = [
+    "MISSED_KEPT",
+    "FilePage",
     "FileStore",
     "JobStore",
     "KnowledgeBaseStore",
     "LeaseStore",
+    "ManagedFileStore",
     "Page",
     "PageStore",
     "PagesPage",
     "QuestionStore",
+    "Shelf",
     "SourceStore",
+    "StatisticsStore",
     "VersionStore",
 ]

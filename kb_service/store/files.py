@@ -3,15 +3,24 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kb_service.entities import ChunkOptions, Content, Lease, NewVersion, Replaced, StoredFile
+from kb_service.entities import (
+    ChunkOptions,
+    Content,
+    Lease,
+    NewVersion,
+    Owner,
+    Replaced,
+    StoredFile,
+)
 from kb_service.errors import LeaseLost, Superseded
-from kb_service.models import BUILDING, LIVE, RETIRED, FileRow, JobRow, VersionRow
+from kb_service.models import BUILDING, LIVE, RETIRED, FileRow, JobRow, VersionRow, now
 from kb_service.store.job_rows import NO_CONTENT, give_up_contents, new_file, stop_jobs
 from kb_service.store.leases import hold
 from servicekit.database import Database
@@ -53,7 +62,14 @@ class FileStore:
         return known
 
     async def put(
-        self, kb_id: int, name: str, content: Content, *, expected_content: str | None, why: str
+        self,
+        kb_id: int,
+        name: str,
+        content: Content,
+        owner: Owner,
+        *,
+        expected_content: str | None,
+        why: str,
     ) -> Replaced:
         """Point the file to new content and leave its index alone; jobs for it stop, and `why`.
 
@@ -67,6 +83,7 @@ class FileStore:
             gone = await give_up_contents(session, kb_id, name)
             row = row or new_file(kb_id, name)
             gone |= _fill(row, content)
+            _sign(row, owner.client_id, owner.user_id, now())
             # What is live was not made from this content: a rebuild must read the file.
             row.chunking = None
             row.custom_docs = False
@@ -91,6 +108,7 @@ class FileStore:
             gone = frozenset({job.passages_id} if job.passages_id else ())
             if job.content_id:
                 gone |= await give_up_contents(session, new.kb_id, new.file_name)
+                _sign(row, job.owner_client, job.owner_user, job.create_time)
             replaced = Replaced(row.live_version, gone | _fill(row, new.content))
             row.document_loader_name = new.loader or row.document_loader_name
             row.text_splitter_name = new.splitter or row.text_splitter_name
@@ -147,6 +165,11 @@ def _fill(row: FileRow, content: Content) -> frozenset[str]:
     row.content_id, row.listed = content.id, True
     row.file_size, row.file_mtime = content.size, content.mtime
     return before
+
+
+def _sign(row: FileRow, client_id: str, user_id: str, time: datetime) -> None:
+    """Whose content it is."""
+    row.owner_client, row.owner_user, row.upload_time = client_id, user_id, time
 
 
 async def _retire(session: AsyncSession, version: str | None) -> None:

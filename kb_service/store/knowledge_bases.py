@@ -15,12 +15,15 @@ from kb_service.models import (
     JobRow,
     KnowledgeBaseRow,
     MilestoneRow,
+    MissedQueryRow,
     PageRow,
     QuestionRow,
+    SearchCountRow,
     SourceRow,
     VersionRow,
 )
 from kb_service.names import shown
+from kb_service.question_keys import question_key
 from servicekit.database import Database
 
 
@@ -71,7 +74,13 @@ class KnowledgeBaseStore:
             owner_client=owner_client,
         )
         recommended = (
-            QuestionRow(query=query, kb_name=name, owner_client=owner_client) for query in questions
+            QuestionRow(
+                query=query,
+                kb_name=name,
+                owner_client=owner_client,
+                match_key=question_key(query) or "",
+            )
+            for query in questions
         )
         try:
             async with self._database.transaction() as session:
@@ -103,6 +112,8 @@ class KnowledgeBaseStore:
             await session.exec(delete(PageRow).where(col(PageRow.kb_id) == kb.id))
             await session.exec(delete(SourceRow).where(col(SourceRow.kb_id) == kb.id))
             await session.exec(delete(QuestionRow).where(col(QuestionRow.kb_name) == kb.name))
+            await session.exec(delete(SearchCountRow).where(col(SearchCountRow.kb_id) == kb.id))
+            await session.exec(delete(MissedQueryRow).where(col(MissedQueryRow.kb_id) == kb.id))
             await session.exec(delete(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb.id))
         return versions
 

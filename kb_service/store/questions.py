@@ -1,56 +1,150 @@
 """Rows of recommended questions."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
-from sqlalchemy import func, or_, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, update
 from sqlmodel import col, select
 
-from kb_service.entities import Question
-from kb_service.models import QuestionRow
+from kb_service.entities import Candidate, Heading, NewQuestion, Question
+from kb_service.models import ChunkRow, FileRow, QuestionRow
+from kb_service.question_keys import question_key
 from servicekit.database import Database
+
+_HEADINGS_MAX = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Which questions are meant: those of these knowledge bases, and of free chat those of these
+    owners (None: of all of them).
+    """
+
+    names: Sequence[str]
+    owners: Sequence[str] | None
+
+    @classmethod
+    def only(cls, kb_name: str | None, owner: str) -> Self:
+        """Where a question of this name is put."""
+        return cls([kb_name], ()) if kb_name else cls([], (owner,))
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        kinds: list[Any] = [col(QuestionRow.kb_name).in_(self.names)]
+        is_free_chat = col(QuestionRow.kb_name).is_(None)
+        if self.owners is None:
+            kinds.append(is_free_chat)
+        elif self.owners:
+            kinds.append(and_(is_free_chat, col(QuestionRow.owner_client).in_(self.owners)))
+        return or_(*kinds)
 
 
 class QuestionStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pick(
-        self, number: int, names: Sequence[str], *, with_free_chat: bool
-    ) -> list[Question]:
-        """Enabled ones at random, of these knowledge bases and of none."""
-        kinds = [col(QuestionRow.kb_name).in_(names)]
-        if with_free_chat:
-            kinds.append(col(QuestionRow.kb_name).is_(None))
-        rows = select(QuestionRow).where(col(QuestionRow.enable), or_(*kinds))
+    async def candidates(self, shelf: Shelf) -> list[Candidate]:
+        """The enabled ones."""
+        columns = select(QuestionRow.id, QuestionRow.tap_count, QuestionRow.create_time)
         async with self._database.reading() as session:
-            picked = await session.exec(rows.order_by(func.random()).limit(number))
-            return [_entity(row) for row in picked]
+            rows = await session.exec(columns.where(col(QuestionRow.enable), shelf.condition))
+            return [Candidate(number or 0, taps, made) for number, taps, made in rows]
 
-    async def add(self, query: str, kb_name: str | None, *, owner_client: str) -> None:
-        async with self._database.transaction() as session:
-            session.add(QuestionRow(query=query, kb_name=kb_name, owner_client=owner_client))
+    async def find(self, question_id: int, shelf: Shelf) -> Question | None:
+        row = select(QuestionRow).where(col(QuestionRow.id) == question_id, shelf.condition)
+        async with self._database.reading() as session:
+            found = (await session.exec(row)).first()
+        return None if found is None else _entity(found)
 
-    async def change(
-        self,
-        question_id: int,
-        query: str,
-        kb_name: str | None,
-        *,
-        owner_client: str | None,
-        within: Sequence[str] | None,
-    ) -> bool:
-        """False when that owner (None: anybody) has no such question `within` these (None: all)."""
-        conditions: list[Any] = [col(QuestionRow.id) == question_id]
-        if owner_client is not None:
-            conditions.append(col(QuestionRow.owner_client) == owner_client)
-        if within is not None:
-            conditions.append(col(QuestionRow.kb_name).in_(within))
-        change = update(QuestionRow).where(*conditions).values(query=query, kb_name=kb_name)
+    async def find_all(self, ids: Sequence[int]) -> list[Question]:
+        """In this order."""
+        wanted = select(QuestionRow).where(col(QuestionRow.id).in_(ids))
+        async with self._database.reading() as session:
+            found = {row.id: _entity(row) for row in await session.exec(wanted)}
+        return [found[one] for one in ids if one in found]
+
+    async def page(
+        self, shelf: Shelf, *, enabled: bool | None, text: str, start: int, limit: int
+    ) -> tuple[list[Question], int]:
+        """The newest first, and how many there are in all."""
+        chosen: list[Any] = [shelf.condition]
+        if enabled is not None:
+            chosen.append(col(QuestionRow.enable).is_(enabled))
+        if text:
+            chosen.append(col(QuestionRow.query).icontains(text, autoescape=True))
+        rows = select(QuestionRow).where(*chosen).order_by(col(QuestionRow.id).desc())
+        async with self._database.reading() as session:
+            total = await session.exec(select(func.count()).select_from(QuestionRow).where(*chosen))
+            found = await session.exec(rows.offset(start).limit(limit))
+            return [_entity(row) for row in found], total.one()
+
+    async def keys(self, shelf: Shelf) -> list[str]:
+        """What its questions are recognised by, enabled or not."""
+        async with self._database.reading() as session:
+            keys = select(col(QuestionRow.match_key)).where(shelf.condition)
+            return list(await session.exec(keys))
+
+    async def add(self, new: NewQuestion, *, owner_client: str) -> Question:
+        row = _row(new, owner_client)
         async with self._database.transaction() as session:
-            return bool((await session.exec(change)).rowcount)
+            session.add(row)
+        return _entity(row)
+
+    async def add_all(self, new: Sequence[NewQuestion], *, owner_client: str) -> None:
+        async with self._database.transaction() as session:
+            session.add_all([_row(one, owner_client) for one in new])
+
+    async def change(self, question_id: int, changed: NewQuestion, shelf: Shelf) -> bool:
+        """False when there is no such question on the shelf."""
+        change = update(QuestionRow).where(col(QuestionRow.id) == question_id, shelf.condition)
+        async with self._database.transaction() as session:
+            done = await session.exec(change.values(**_columns(changed)))
+            return bool(done.rowcount)
+
+    async def remove(self, question_id: int, shelf: Shelf) -> bool:
+        gone = delete(QuestionRow).where(col(QuestionRow.id) == question_id, shelf.condition)
+        async with self._database.transaction() as session:
+            return bool((await session.exec(gone)).rowcount)
+
+    async def tap(self, question_id: int, shelf: Shelf) -> bool:
+        """Counts one; False when no such question is offered from the shelf."""
+        tapped = update(QuestionRow).where(
+            col(QuestionRow.id) == question_id, col(QuestionRow.enable), shelf.condition
+        )
+        async with self._database.transaction() as session:
+            more = tapped.values(tap_count=col(QuestionRow.tap_count) + 1)
+            return bool((await session.exec(more)).rowcount)
+
+    async def headings(self, kb_id: int) -> list[Heading]:
+        """Of what answers now, each once, in the order of files and of their text."""
+        title = ChunkRow.meta_data["title"].as_string()
+        rows = (
+            select(FileRow.file_name, title)
+            .join(ChunkRow, col(ChunkRow.version) == col(FileRow.live_version))
+            .where(col(FileRow.kb_id) == kb_id, title.is_not(None))
+            .group_by(col(FileRow.id), col(FileRow.file_name), title)
+            .order_by(col(FileRow.id), func.min(ChunkRow.position))
+            .limit(_HEADINGS_MAX)
+        )
+        async with self._database.reading() as session:
+            return [Heading(name, path) for name, path in await session.exec(rows)]
+
+
+def _row(new: NewQuestion, owner_client: str) -> QuestionRow:
+    return QuestionRow(owner_client=owner_client, **_columns(new))
+
+
+def _columns(new: NewQuestion) -> dict[str, Any]:
+    return {
+        "query": new.query,
+        "kb_name": new.kb_name,
+        "answer": new.answer,
+        "enable": new.enable,
+        "match_key": question_key(new.query) or "",
+    }
 
 
 def _entity(row: QuestionRow) -> Question:
     assert row.id is not None
-    return Question(**row.model_dump(exclude={"owner_client"}))
+    return Question(**row.model_dump(exclude={"match_key"}))

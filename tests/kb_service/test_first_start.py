@@ -82,7 +82,7 @@ async def test_the_service_is_ready_before_the_manual_is(make_settings: Make) ->
 
 
 TABLES = {"knowledge_base", "knowledge_file", "index_version", "chunk", "question"}
-TABLES |= {"vector_collection", "milestone", "ingest_job"}
+TABLES |= {"vector_collection", "milestone", "ingest_job", "search_count", "missed_query"}
 
 
 def test_the_migrations_make_what_the_models_say(migrated: Path) -> None:

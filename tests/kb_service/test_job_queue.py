@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kb_service.entities import ChunkOptions, Content, Job, KnowledgeBase, NewVersion
+from kb_service.entities import ChunkOptions, Content, Job, KnowledgeBase, NewVersion, Owner
 from kb_service.errors import LeaseLost, NotRetried, Superseded
 from kb_service.settings import KbSettings
 from kb_service.store.leases import ATTEMPTS_MAX, LEASE_SECONDS
@@ -225,7 +225,9 @@ async def test_jobs_of_a_file_that_is_replaced_or_taken_out_stop(stores: Stores)
     await stores.add("a.txt", content="c1")
     job = await claimed(stores)
     put = Content("c2", 5, 1.0)
-    replaced = await stores.files.put(1, "a.txt", put, expected_content="", why="newer")
+    replaced = await stores.files.put(
+        1, "a.txt", put, Owner("7", "u1"), expected_content="", why="newer"
+    )
     assert replaced.content_ids == {"c1"}
     stopped = await stores.jobs.find(job.id)
     assert stopped

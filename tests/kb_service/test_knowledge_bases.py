@@ -227,6 +227,21 @@ ROUTES = [
     ("GET", "/admin/knowledge-bases"),
     ("GET", "/admin/knowledge-bases/kb1/visibility"),
     ("PUT", "/admin/knowledge-bases/kb1/visibility"),
+    ("POST", "/admin/knowledge-bases"),
+    ("GET", "/admin/knowledge-bases/kb1"),
+    ("PATCH", "/admin/knowledge-bases/kb1"),
+    ("DELETE", "/admin/knowledge-bases/kb1"),
+    ("GET", "/admin/knowledge-bases/kb1/files"),
+    ("GET", "/admin/knowledge-bases/kb1/statistics"),
+    ("POST", "/admin/knowledge-bases/kb1/questions/suggest"),
+    ("GET", "/admin/questions"),
+    ("POST", "/admin/questions"),
+    ("POST", "/admin/questions/import"),
+    ("GET", "/admin/questions/1"),
+    ("PATCH", "/admin/questions/1"),
+    ("DELETE", "/admin/questions/1"),
+    ("POST", "/recommend/question/1/tap"),
+    ("POST", "/other/embed_texts"),
 ]
 
 

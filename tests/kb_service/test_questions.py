@@ -9,8 +9,8 @@ from tests.kb_service.conftest import ADMIN, OWNER, READER, STRANGER, Kb
 PATH = "/recommend/question"
 
 
-async def questions(kb: Kb, **params: Any) -> list[dict[str, Any]]:
-    answer = (await kb.get(PATH, READER, **({"num": 100} | params))).json()
+async def questions(kb: Kb, who: dict[str, str] = READER, /, **params: Any) -> list[dict[str, Any]]:
+    answer = (await kb.get(PATH, who, **({"num": 100} | params))).json()
     assert (answer["code"], answer["msg"]) == (200, "success")
     items: list[dict[str, Any]] = answer["data"]
     return items
@@ -66,11 +66,20 @@ async def test_bug_9_disabled_ones_are_not_offered(kb: Kb, tmp_path: Path) -> No
 
 async def test_another_clients_question_answers_like_none(kb: Kb) -> None:
     assert await save(kb, OWNER, query="问") is True
-    number = (await questions(kb))[0]["id"]
+    number = (await questions(kb, OWNER))[0]["id"]
     assert await save(kb, STRANGER, question_id=number, query="改") is False
     assert await save(kb, OWNER, question_id=number, query="我改") is True
     assert await save(kb, ADMIN, question_id=number, query="管理员改") is True
-    assert [one["query"] for one in await questions(kb)] == ["管理员改"]
+    assert [one["query"] for one in await questions(kb, OWNER)] == ["管理员改"]
+
+
+async def test_free_chats_questions_of_a_client_are_offered_to_its_users_alone(kb: Kb) -> None:
+    """Else any client could put words before the users of another."""
+    await save(kb, OWNER, query="甲方的问题")
+    await save(kb, query="大家的问题")
+    for who, offered in ((OWNER, 2), (STRANGER, 1), (READER, 1)):
+        for params in ({}, {"kb_name": ""}):
+            assert len(await questions(kb, who, **params)) == offered
 
 
 async def test_bounds(kb: Kb) -> None:

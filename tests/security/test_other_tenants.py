@@ -63,6 +63,12 @@ KNOWLEDGE_BASES: dict[tuple[str, str], Ask] = {
 _SOURCES = "/admin/knowledge-bases/{kb_name}/sources"
 _PAGE: dict[str, object] = {"kind": "page", "url": "https://example.com/"}
 IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
+    ("GET", "/admin/knowledge-bases/{kb_name}"): {},
+    ("PATCH", "/admin/knowledge-bases/{kb_name}"): {"json": {"info": "mine"}},
+    ("DELETE", "/admin/knowledge-bases/{kb_name}"): {},
+    ("GET", "/admin/knowledge-bases/{kb_name}/files"): {},
+    ("GET", "/admin/knowledge-bases/{kb_name}/statistics"): {},
+    ("POST", "/admin/knowledge-bases/{kb_name}/questions/suggest"): {},
     ("GET", "/admin/knowledge-bases/{kb_name}/visibility"): {},
     ("PUT", "/admin/knowledge-bases/{kb_name}/visibility"): {"json": {"visibility": "all"}},
     ("POST", "/admin/knowledge-bases/{kb_name}/files"): {"files": {"files": ("a.txt", b"mine")}},
@@ -86,7 +92,18 @@ WITHOUT = {
     ("GET", "/admin/jobs/{job_id}/events"),
     ("POST", "/admin/jobs/{job_id}/cancel"),
     ("POST", "/admin/jobs/{job_id}/retry"),
-    ("POST", "/recommend/question"),  # of a number; kb_service's own tests have the owner's check
+    ("POST", "/other/embed_texts"),
+    ("GET", "/admin/knowledge-bases"),
+    ("POST", "/admin/knowledge-bases"),
+    # Of a number, or in a form; kb_service's own tests have the owner's check.
+    ("POST", "/recommend/question"),
+    ("POST", "/recommend/question/{question_id}/tap"),
+    ("GET", "/admin/questions"),
+    ("POST", "/admin/questions"),
+    ("POST", "/admin/questions/import"),
+    ("GET", "/admin/questions/{question_id}"),
+    ("PATCH", "/admin/questions/{question_id}"),
+    ("DELETE", "/admin/questions/{question_id}"),
     ("POST", "/llm_model/list_running_models"),
     ("POST", "/llm_model/list_config_models"),
     ("POST", "/llm_model/get_model_config"),

@@ -1,0 +1,16 @@
+"""The old wire's route to the embedding model."""
+
+from fastapi import APIRouter
+
+from kb_service.api.dependencies import ContextDep, ReaderDep
+from kb_service.embeddings import embed_for_user
+from kb_service.schemas import EmbedTexts, Vectors
+from servicekit.errors import EnvelopeRoute
+
+router = APIRouter(prefix="/other", tags=["Other"], route_class=EnvelopeRoute)
+
+
+@router.post("/embed_texts", summary="将文本向量化")
+async def embed_texts(body: EmbedTexts, context: ContextDep, caller: ReaderDep) -> Vectors:
+    vectors = await embed_for_user(context.embedder, body.texts, asked_model=body.embed_model)
+    return Vectors(data=vectors)

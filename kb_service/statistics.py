@@ -1,0 +1,138 @@
+"""Searches, counted in memory and written down every few seconds, so that none waits for SQL.
+
+A kill of the process loses what was counted in the last seconds; a stop loses nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import anyio
+
+from kb_service.entities import KnowledgeBase, Missed, SearchCounts, Statistics
+from kb_service.question_keys import LONGEST, question_key
+from kb_service.search import Passage, Search
+from kb_service.store import MISSED_KEPT, StatisticsStore
+from kb_service.tokens import question_words
+
+_WRITTEN_EVERY = 5.0  # seconds
+_ASKED_MAX = 1_000  # distinct questions of a knowledge base in that time
+
+logger = logging.getLogger(__name__)
+
+
+class Tally:
+    """What happened since it was last written down."""
+
+    def __init__(
+        self,
+        store: StatisticsStore,
+        *,
+        every: float = _WRITTEN_EVERY,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store, self._every, self._clock = store, every, clock
+        self._counts: dict[int, SearchCounts] = {}
+        self._writing = anyio.Lock()
+
+    def note_search(self, kb_id: int, query: str, *, found: bool) -> None:
+        counts = self._of(kb_id)
+        counts.searches += 1
+        counts.last_search = self._clock()
+        if not found:
+            counts.misses += 1
+            self._note_missed(counts, query)
+
+    def note_question(self, kb_id: int, query: str) -> None:
+        """What a chat asks: a tap, should it turn out to be a recommended question."""
+        key, counts = question_key(query), self._of(kb_id)
+        if key and (key in counts.asked or len(counts.asked) < _ASKED_MAX):
+            counts.asked[key] += 1
+
+    async def of(self, kb: KnowledgeBase) -> Statistics:
+        """Up to this moment; what other processes count comes within seconds."""
+        await self.write()
+        return await self._store.of(kb.id)
+
+    async def write(self) -> None:
+        async with self._writing:
+            counts, self._counts = self._counts, {}
+            try:
+                if counts:
+                    await self._store.add(counts)
+            except BaseException:
+                for kb_id, unwritten in counts.items():
+                    self._put_back(kb_id, unwritten)
+                raise
+
+    async def run(self) -> None:
+        """Until cancelled, and then once more."""
+        try:
+            while True:
+                await asyncio.sleep(self._every)
+                await self._try_to_write()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._try_to_write()
+
+    async def _try_to_write(self) -> None:
+        try:
+            await self.write()
+        except Exception:  # the boundary of a background task: it is tried again
+            logger.exception("statistics could not be written; they are kept and tried again")
+
+    def _of(self, kb_id: int) -> SearchCounts:
+        if kb_id not in self._counts:
+            self._counts[kb_id] = SearchCounts(self._clock())
+        return self._counts[kb_id]
+
+    def _note_missed(self, counts: SearchCounts, query: str) -> None:
+        shown = " ".join(query.split())[:LONGEST]
+        key = question_key(shown)
+        if not key:
+            return
+        before = counts.missed.pop(key, None)  # the last one is the newest
+        count = before.count + 1 if before else 1
+        counts.missed[key] = Missed(shown, count, counts.last_search)
+        if len(counts.missed) > MISSED_KEPT:
+            del counts.missed[next(iter(counts.missed))]
+
+    def _put_back(self, kb_id: int, unwritten: SearchCounts) -> None:
+        newer = self._counts.get(kb_id)
+        self._counts[kb_id] = unwritten
+        if newer is None:
+            return
+        unwritten.searches += newer.searches
+        unwritten.misses += newer.misses
+        unwritten.last_search = newer.last_search
+        unwritten.asked.update(newer.asked)
+        for key, one in newer.missed.items():
+            before = unwritten.missed.pop(key, None)
+            count = one.count + (before.count if before else 0)
+            unwritten.missed[key] = Missed(one.query, count, one.last_time)
+
+
+class CountedSearch:
+    """Retrieval that is counted: what is asked, and what the knowledge base does not know."""
+
+    def __init__(self, search: Search, tally: Tally) -> None:
+        self._search, self._tally = search, tally
+
+    async def search(
+        self, kb: KnowledgeBase, query: str, *, top_k: int, score_threshold: float
+    ) -> list[Passage]:
+        passages = await self._search.search(
+            kb.id, query, top_k=top_k, score_threshold=score_threshold
+        )
+        # A greeting asks for nothing, so it misses nothing.
+        if passages or (top_k and question_words(query)):
+            self._tally.note_search(kb.id, query, found=bool(passages))
+        return passages
+
+    async def search_for_chat(
+        self, kb: KnowledgeBase, query: str, *, top_k: int, score_threshold: float
+    ) -> list[Passage]:
+        """The same, where the query may be a recommended question that somebody tapped."""
+        self._tally.note_question(kb.id, query)
+        return await self.search(kb, query, top_k=top_k, score_threshold=score_threshold)

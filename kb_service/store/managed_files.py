@@ -1,0 +1,121 @@
+"""Files of a knowledge base with what their jobs say of them, in pages."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, String, and_, case, exists, func, literal, or_, select, union_all
+from sqlmodel import col
+
+from kb_service.entities import FileState, ManagedFile
+from kb_service.models import ChunkRow, FileRow, JobRow
+from kb_service.store.job_rows import GIVEN_UP, NO_CONTENT
+from servicekit.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """Some of many."""
+
+    items: list[ManagedFile]
+    total: int
+
+
+class ManagedFileStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(
+        self, kb_id: int, *, name: str, state: FileState | None, start: int, limit: int
+    ) -> FilePage:
+        """By name; `name` is a part of those that are wanted."""
+        files = union_all(_known(kb_id), _failed_at_first(kb_id)).subquery()
+        wanted: Any = select(files)
+        if name:
+            wanted = wanted.where(files.c.name.icontains(name, autoescape=True))
+        if state:
+            wanted = wanted.where(files.c.state == state)
+        count: Any = select(func.count()).select_from(wanted.subquery())
+        async with self._database.reading() as session:
+            (total,) = (await session.exec(count)).one()
+            page = wanted.order_by(files.c.name).offset(start).limit(limit)
+            rows = [dict(row._mapping) for row in await session.exec(page)]
+            versions = [row["live_version"] for row in rows if row["live_version"]]
+            lengths: Any = select(
+                col(ChunkRow.version), func.sum(func.length(ChunkRow.content))
+            ).where(col(ChunkRow.version).in_(versions))
+            characters = dict(list(await session.exec(lengths.group_by(col(ChunkRow.version)))))
+        return FilePage(
+            [
+                ManagedFile(characters=characters.get(row.pop("live_version"), 0), **row)
+                for row in rows
+            ],
+            total,
+        )
+
+
+def _newest_jobs(kb_id: int) -> Any:
+    """Of each file the last thing that was wished for."""
+    ids = select(func.max(JobRow.id)).where(col(JobRow.kb_id) == kb_id)
+    return select(JobRow).where(col(JobRow.id).in_(ids.group_by(col(JobRow.file_name)))).subquery()
+
+
+def _known(kb_id: int) -> Select[Any]:
+    """Listed ones, and those whose first content is on its way."""
+    job = _newest_jobs(kb_id)
+    state = case(
+        (job.c.state.in_(("queued", "running")), job.c.state),
+        (_has_failed(job), literal("failed")),
+        (col(FileRow.live_version).is_(None), literal("stored")),
+        else_=literal("done"),
+    )
+    is_new = col(FileRow.content_id) == NO_CONTENT
+    is_told = or_(_has_failed(job), job.c.state == "done")
+    columns = select(
+        col(FileRow.file_name).label("name"),
+        state.label("state"),
+        case((is_told, job.c.reason), else_=literal("")).label("reason"),
+        job.c.id.label("job_id"),
+        case((is_new, job.c.content_size), else_=FileRow.file_size).label("size"),
+        col(FileRow.docs_count).label("chunks"),
+        col(FileRow.document_loader_name).label("loader"),
+        col(FileRow.text_splitter_name).label("splitter"),
+        col(FileRow.custom_docs).label("custom_docs"),
+        case((is_new, job.c.create_time), else_=FileRow.upload_time).label("upload_time"),
+        case((is_new, job.c.owner_client), else_=FileRow.owner_client).label("owner_client"),
+        case((is_new, job.c.owner_user), else_=FileRow.owner_user).label("owner_user"),
+        col(FileRow.live_version).label("live_version"),
+    )
+    return columns.outerjoin(job, job.c.file_name == FileRow.file_name).where(
+        col(FileRow.kb_id) == kb_id,
+        or_(col(FileRow.listed), col(FileRow.content_id) == NO_CONTENT),
+    )
+
+
+def _failed_at_first(kb_id: int) -> Select[Any]:
+    """Uploads that became no file, as long as they can be tried again."""
+    job = _newest_jobs(kb_id)
+    same = and_(col(FileRow.kb_id) == kb_id, col(FileRow.file_name) == job.c.file_name)
+    return select(
+        job.c.file_name.label("name"),
+        literal("failed").label("state"),
+        job.c.reason.label("reason"),
+        job.c.id.label("job_id"),
+        job.c.content_size.label("size"),
+        literal(0).label("chunks"),
+        literal("").label("loader"),
+        literal("").label("splitter"),
+        literal(False).label("custom_docs"),
+        job.c.create_time.label("upload_time"),
+        job.c.owner_client.label("owner_client"),
+        job.c.owner_user.label("owner_user"),
+        literal(None, String(32)).label("live_version"),
+    ).where(_has_failed(job), job.c.content_id.is_not(None), ~exists().where(same))
+
+
+def _has_failed(job: Any) -> Any:
+    """And is not over and done with, by newer content or a deletion."""
+    given_up = (
+        func.coalesce(job.c.content_id, "-") == GIVEN_UP,
+        func.coalesce(job.c.passages_id, "-") == GIVEN_UP,
+    )
+    return and_(job.c.state == "failed", ~or_(*given_up))
