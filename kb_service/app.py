@@ -186,8 +186,10 @@ async def _start(
     # A full collection over everything that was just imported would stop the loop for 100 ms.
     gc.freeze()
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
-    first = _in_background(app.state.context, parsers, rows, settings)
-    for work in (first, sweep.run(), runner.run(), tally.run()):
+    for work in (
+        *(sweep.run(), runner.run(), tally.run()),
+        _in_background(app.state.context, parsers, rows, settings),
+    ):
         await stack.enter_async_context(_running(work))
 
 
