@@ -6,6 +6,7 @@ Host header go by the name.
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -21,6 +22,7 @@ from kb_service.sources.addresses import is_public
 
 _PORTS = {"http": 80, "https": 443}
 _URL_MAX = 2_000
+_HOST = re.compile(r"[\w.:-]+")
 
 
 class Resolver(Protocol):
@@ -57,8 +59,8 @@ class Guard:
         """
         if url.scheme not in _PORTS:
             raise faults.bad_url("只支持 http 和 https", "only http and https are supported")
-        if not url.host:
-            raise faults.bad_url("缺少主机名", "it has no host")
+        if not _HOST.fullmatch(url.host):
+            raise faults.bad_url("缺少有效的主机名", "it has no host that can be one")
         if url.userinfo:
             raise faults.bad_url("不能包含用户名或密码", "it must not hold a user name or password")
         if len(str(url)) > _URL_MAX:

@@ -98,7 +98,13 @@ class Runner:
 
     async def _crawl_in_time(self, source: Source, kb: KnowledgeBase, tally: Tally) -> None:
         with anyio.move_on_after(_RUN_SECONDS) as scope:
-            await self._crawl.run(source, kb, tally)
+            try:
+                await self._crawl.run(source, kb, tally)
+            except LeaseLost:
+                raise
+            except Exception:  # a boundary: what broke one run must not be run again and again
+                logger.exception("source %d broke down", source.id)
+                tally.fault = "出现内部错误。Something went wrong inside."
         if scope.cancelled_caught:
             tally.fault = "运行时间过长，已停止。It took too long and was stopped."
 

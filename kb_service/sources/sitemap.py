@@ -59,7 +59,7 @@ def _locations(file: BinaryIO, at_most: int) -> tuple[list[str], list[str]]:
     head = file.read(2)
     file.seek(0)
     try:
-        source = _Capped(gzip.GzipFile(fileobj=file) if head == _GZIP else file)
+        source = _Capped(gzip.GzipFile(fileobj=file, mode="rb") if head == _GZIP else file)
         start = source.peek().lstrip(b"\xef\xbb\xbf \t\r\n")
         if start.startswith(b"<"):
             return _of_xml(source, at_most)

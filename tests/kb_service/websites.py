@@ -40,7 +40,7 @@ class Website:
         self.put(at, f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>')
 
     async def answer(self, request: Request) -> Response:
-        path = request.url.path
+        path: str = request.scope["path"]
         self.asked.append(path)
         self.agents.add(request.headers["User-Agent"])
         status, kind, body, headers = self.pages.get(path, (404, "text/plain", b"", {}))
