@@ -2,11 +2,12 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from kb_service.loaders import FORMATS, LoadFault
 from kb_service.loaders.encodings import read_text
@@ -71,15 +72,10 @@ def _json_lines(path: Path) -> Iterator[Record]:
 
 def _object(line: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = orjson.loads(line)
+    except ValueError:
         return None
-    if not isinstance(value, dict):
-        return None
-    return {
-        name: item if isinstance(item, str | int | float | bool | None) else json.dumps(item)
-        for name, item in value.items()
-    }
+    return value if isinstance(value, dict) else None
 
 
 def _named(columns: Sequence[str], row: Sequence[str]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def question_of(values: Mapping[str, Any] | None, kb_name: str | None) -> NewQue
         raise BadLine(
             f"答案超过 {LONGEST_ANSWER} 字。The answer has more than {LONGEST_ANSWER} characters."
         )
-    if "\0" in query + answer or not _is_storable(query + answer):
+    if "\0" in query + answer:
         raise BadLine("含有无法保存的字符。It has characters that cannot be stored.")
     enable = _value(values, "enable").casefold()
     if enable not in _YES | _NO:
@@ -123,17 +123,9 @@ def _has(values: Mapping[str, Any], column: str) -> bool:
 
 def _value(values: Mapping[str, Any], column: str) -> str:
     for name, value in values.items():
-        if name.strip().casefold() in _COLUMNS[column] and value is not None:
+        if name.strip().casefold() in _COLUMNS[column] and isinstance(value, str | int | float):
             return str(value).strip()
     return ""
-
-
-def _is_storable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _save(file: BinaryIO, path: Path) -> int:
