@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.auth_service.conftest import REFUSED, Gateway, Start
+from tests.warm_interpreter import WarmInterpreter, warm_interpreter
 
 pytestmark = pytest.mark.e2e
 
@@ -38,20 +40,12 @@ SNIPPETS = {
 class Operator:
     """Runs commands on one data folder."""
 
-    def __init__(self, data: Path | str) -> None:
+    def __init__(self, data: Path | str, interpreter: WarmInterpreter) -> None:
         self._environment = os.environ | {"CHAT2LLM_DATA": str(data), "PYTHONUTF8": "1"}
+        self._interpreter = interpreter
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "auth_service", *arguments],
-            cwd=ROOT,
-            env=self._environment,
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
+        return self._interpreter.run(*arguments, env=self._environment, stdin=stdin)
 
     def output(self, *arguments: str) -> str:
         done = self.run(*arguments)
@@ -63,23 +57,39 @@ class Operator:
         return await asyncio.to_thread(self.output, *arguments)
 
 
+@pytest.fixture(scope="module")
+def interpreter() -> Iterator[WarmInterpreter]:
+    with warm_interpreter("auth_service") as running:
+        yield running
+
+
 @pytest.fixture
-def operator(data: Path) -> Operator:
-    return Operator(data)
+def operator(data: Path, interpreter: WarmInterpreter) -> Operator:
+    return Operator(data, interpreter)
 
 
 @pytest.fixture(scope="module")
-def added(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> tuple[Path, str]:
+def added(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Path, interpreter: WarmInterpreter
+) -> tuple[Path, str]:
     """A data folder with one client, and what `client add` printed."""
     data = tmp_path_factory.mktemp("added")
     (data / "auth").mkdir()
     shutil.copy(migrated, data / "auth")
-    return data, Operator(data).output("client", "add", "内网", "--description", "for tests")
+    return data, Operator(data, interpreter).output(
+        "client", "add", "内网", "--description", "for tests"
+    )
 
 
 def test_it_works_before_the_first_start(tmp_path: Path) -> None:
-    operator = Operator(tmp_path / "new")
-    lines = operator.output("client", "list").splitlines()
+    output = subprocess.check_output(
+        [sys.executable, "-m", "auth_service", "client", "list"],
+        cwd=ROOT,
+        env=os.environ | {"CHAT2LLM_DATA": str(tmp_path / "new"), "PYTHONUTF8": "1"},
+        encoding="utf-8",
+        timeout=120,
+    )
+    lines = output.splitlines()
     assert [line.split()[:3] for line in lines[1:]] == [
         ["0", "enabled", "demo"],
         ["1", "enabled", "wecom"],
@@ -123,8 +133,10 @@ async def test_a_snippet_mints_a_good_token(
     assert answer["caller"]["username"] == "张三"
 
 
-def test_list_shows_clients_and_no_keys(added: tuple[Path, str]) -> None:
-    output = Operator(added[0]).output("client", "list")
+def test_list_shows_clients_and_no_keys(
+    added: tuple[Path, str], interpreter: WarmInterpreter
+) -> None:
+    output = Operator(added[0], interpreter).output("client", "list")
     assert re.search(r"^2 +enabled +host +\S+ +内网 - for tests$", output, re.MULTILINE)
     assert "KEY" not in output
 
@@ -197,14 +209,17 @@ def test_a_damaged_database(operator: Operator, data: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
-def test_a_configuration_file(tmp_path: Path, migrated: Path, first: bool) -> None:
+def test_a_configuration_file(
+    tmp_path: Path, migrated: Path, interpreter: WarmInterpreter, first: bool
+) -> None:
     (tmp_path / "elsewhere" / "auth").mkdir(parents=True)
     shutil.copy(migrated, tmp_path / "elsewhere" / "auth")
     config = tmp_path / "my.ini"
     config.write_text(f"[system_setting]\nCHAT2LLM_DATA = {tmp_path / 'elsewhere'}\n")
     option = ["--config", str(config)]
     arguments = [*option, "client", "list"] if first else ["client", "list", *option]
-    assert "demo" in Operator("").output(*arguments)  # an empty environment value means unset
+    empty = Operator("", interpreter)  # an empty environment value means unset
+    assert "demo" in empty.output(*arguments)
     assert (tmp_path / "elsewhere" / "auth" / "master.key").exists()
 
 
