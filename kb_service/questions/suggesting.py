@@ -9,11 +9,16 @@ from kb_service.entities import Heading
 from kb_service.question_keys import question_key
 
 _LENGTHS = range(2, 61)
+# What is counted or measured is no number of a heading: 「24 小时服务」.
+_MEASURES = "年月日号天个小时分秒度级種种项條条次步大类類期届岁元万亿倍折人位家名点點层層楼款"
 _NUMBER = re.compile(
     r"\A(?:第\s*[0-9零〇一二三四五六七八九十百千]+\s*[章节節条條款部篇编編卷回讲講课課]"
     r"|[(（]\s*[0-9一二三四五六七八九十]+\s*[)）]|[一二三四五六七八九十]+\s*[、.．]"
-    r"|(?:chapter|section|part|appendix|step)\s+[0-9ivxlc]+\b|附[录件表]\s*[0-9a-z一二三四五六七八九十]*"
-    r"|[0-9]+(?:[.．-][0-9]+)*\s*[.．、)）:：]?(?![0-9%])|[ivxlc]+[.)]|[a-z][.)])[\s:：、.．-]*",
+    r"|附[录錄件表]\s*[0-9a-z一二三四五六七八九十]*"
+    r"|(?:chapter|section|part|appendix|step)\s+(?:[0-9ivxlc]+|[a-z])\b"
+    r"|[0-9]{1,3}(?:[.．-][0-9]{1,3})+[.．、)）:：]?(?![0-9%])|[0-9]{1,3}\s*[.．、)）:：](?![0-9%])"
+    rf"|[0-9]{{1,2}}(?:\s+(?=[^\W\d])|(?=[\u3400-\u9fff]))(?![{_MEASURES}])"
+    r"|[ivxlc]+[.)]|[a-z][.)])[\s:：、.．-]*",
     re.IGNORECASE,
 )
 _ASKS = re.compile(
