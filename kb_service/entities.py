@@ -15,7 +15,7 @@ SPLITTERS: dict[str, tuple[str, ...]] = {
     "sentence_window": ("window",),
     "table": (),
     "parent_child": ("parent_size",),
-    "qa": (),
+    "qa": ("header_row",),
 }
 _OPTION_BOUNDS = {"size": (1, 10_000), "overlap": (0, 10_000)}
 _OPTION_BOUNDS |= {"window": (1, 10), "parent_size": (2, 20_000)}
@@ -63,7 +63,8 @@ class ChunkOptions:
     """How a document is cut, lengths in characters.
 
     `heading_prefix` puts the path of headings before each chunk, `window` is how many sentences on
-    each side are given with the found one, `parent_size` the length of what is given for a child.
+    each side are given with the found one, `parent_size` the length of what is given for a child,
+    `header_row` whether the first row of a table of questions and answers names its columns.
     """
 
     size: int
@@ -73,6 +74,7 @@ class ChunkOptions:
     heading_prefix: bool = False
     window: int = 2
     parent_size: int = 1_000
+    header_row: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads: the common options and those that the splitter has."""

@@ -14,7 +14,8 @@ import anyio
 import orjson
 from anyio import to_thread
 
-from kb_service import errors
+from kb_service import archive, errors
+from kb_service.archive import Entry
 from kb_service.content import ContentFolder
 from kb_service.entities import (
     ChunkOptions,
@@ -39,6 +40,7 @@ from kb_service.store import FileStore
 from servicekit.errors import Unavailable
 
 _ACCEPTING_MAX = 32
+_INFLATED_MAX_FILES = 20  # an archive may hold as much as so many files of the largest size
 _FOREVER = float("inf")
 
 logger = logging.getLogger(__name__)
@@ -124,7 +126,7 @@ class Ingest:
         await self._queue.refuse_when_full(wishes.owner.client_id)
         accepted = Accepted()
         with self._accepting_slot():
-            for upload in uploads:
+            async for upload in self._unpacked(kb, uploads, accepted):
                 with _noting(accepted, upload.name):
                     known = await self._check(kb, upload, override=override)
                     own = docs.get(upload.name)
@@ -206,6 +208,28 @@ class Ingest:
             fault = _why_not(next(iter(ended), None), shown(name))
             yield Progress(name, number, len(files), fault)
 
+    async def _unpacked(
+        self, kb: KnowledgeBase, uploads: Sequence[Upload], accepted: Accepted
+    ) -> AsyncGenerator[Upload, None]:
+        """The uploads, and the files of those that are archives in the place of these."""
+        for upload in uploads:
+            if extension_of(upload.name) != ".zip":
+                yield upload
+                continue
+            file_max = self._max_mb << 20
+            entries = archive.entries(
+                upload.file, file_max=file_max, total_max=file_max * _INFLATED_MAX_FILES
+            )
+            with _noting(accepted, upload.name):
+                self._check_size(upload)
+                async for entry in _in_thread(kb, upload.name, entries):
+                    if entry.file is None:
+                        why = errors.not_saved(shown(entry.name), entry.fault)
+                        accepted.failed[shown(entry.name)] = str(why)
+                        continue
+                    with entry.file as file:
+                        yield Upload(entry.name, entry.size, file)
+
     async def _take(
         self,
         kb: KnowledgeBase,
@@ -261,10 +285,7 @@ class Ingest:
             raise errors.not_saved(name, why)
         if (extension := extension_of(upload.name)) not in FORMATS:
             raise errors.not_supported(name, shown(extension))
-        if upload.size > self._max_mb << 20:
-            raise errors.not_saved(
-                name, f"文件超过 {self._max_mb} MB。The file is larger than {self._max_mb} MB."
-            )
+        self._check_size(upload)
         known = await self._files.find(kb.id, upload.name)
         size = await self._queue.size_on_its_way(kb.id, upload.name)
         if size is None and known and known.listed:
@@ -272,6 +293,11 @@ class Ingest:
         if size == upload.size and not override:
             raise errors.already_there(name)
         return known
+
+    def _check_size(self, upload: Upload) -> None:
+        if upload.size > self._max_mb << 20:
+            why = f"文件超过 {self._max_mb} MB。The file is larger than {self._max_mb} MB."
+            raise errors.not_saved(shown(upload.name), why)
 
     async def _save(self, kb: KnowledgeBase, name: str, file: BinaryIO) -> Content:
         try:
@@ -357,6 +383,17 @@ def _why_not(job: Job | None, name: str) -> str | None:
     if not job.is_over:
         return str(errors.still_working(name))
     return None if job.state == "done" else job.reason
+
+
+async def _in_thread(
+    kb: KnowledgeBase, name: str, entries: Iterator[Entry]
+) -> AsyncGenerator[Entry, None]:
+    """Raises FileFault for an archive that is none."""
+    try:
+        while entry := await to_thread.run_sync(next, entries, None):
+            yield entry
+    except LoadFault as fault:
+        raise errors.not_loaded(kb.name, shown(name), fault) from None
 
 
 @contextmanager

@@ -26,7 +26,7 @@ import orjson
 
 from kb_service.confinement import allow_seconds, confine, holds_bytes
 from kb_service.entities import ChunkOptions, CustomDoc, InvalidOptions, ParseOptions
-from kb_service.loaders import LoadFault, Reading, Section, open_document
+from kb_service.loaders import LoadFault, Opened, Reading, Section, open_document
 from kb_service.splitters import shown_name, split_document
 from kb_service.tokens import sparse_vector, terms
 
@@ -177,7 +177,8 @@ def _read_file(request: dict[str, Any], work: _Work) -> None:
         return
     chunk_options = ChunkOptions.from_json(request["options"])
     name = shown_name(chunk_options.splitter)
-    docs = split_document(_of(request.get("origin", {}), opened.sections), chunk_options)
+    sections = _sections(Path(request["path"]), opened, chunk_options, reading)
+    docs = split_document(_of(request.get("origin", {}), sections), chunk_options)
     if "preview" in request:
         preview = work.preview(docs, request["preview"])
         work.write_done(
@@ -186,6 +187,17 @@ def _read_file(request: dict[str, Any], work: _Work) -> None:
         return
     work.send(docs)
     work.finish(opened.loader, name, reading.notes)
+
+
+def _sections(
+    path: Path, opened: Opened, options: ChunkOptions, reading: Reading
+) -> Iterable[Section]:
+    if options.splitter != "qa":
+        return opened.sections
+    from kb_service.loaders.pairs import pair_sections
+
+    pairs = pair_sections(path, opened.loader, header_row=options.header_row, notes=reading.notes)
+    return opened.sections if pairs is None else pairs
 
 
 def _of(origin: dict[str, str], sections: Iterable[Section]) -> Iterable[Section]:

@@ -345,6 +345,7 @@ class ChunkingItem(BaseModel):
     heading_prefix: bool | None = None
     window: Annotated[int | None, Field(ge=1, le=10)] = None
     parent_size: Annotated[int | None, Field(ge=2, le=20_000)] = None
+    header_row: bool | None = None
 
     def asked(self) -> dict[str, Any]:
         """By the names of the options."""

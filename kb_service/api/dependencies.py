@@ -50,6 +50,7 @@ async def _split_form(
     heading_prefix: Annotated[bool | None, Form()] = None,
     window: Annotated[int | None, Form(ge=1, le=10)] = None,
     parent_size: Annotated[int | None, Form(ge=2, le=20_000)] = None,
+    header_row: Annotated[bool | None, Form()] = None,
     ocr: Annotated[bool, Form()] = True,
     ocr_pages_max: Annotated[int, Form(ge=0, le=10_000)] = 50,
 ) -> SplitBody:
@@ -61,6 +62,7 @@ async def _split_form(
         heading_prefix=heading_prefix,
         window=window,
         parent_size=parent_size,
+        header_row=header_row,
         ocr=ocr,
         ocr_pages_max=ocr_pages_max,
     )
