@@ -53,8 +53,9 @@ def _of_principal(
     elif "key" in rates:
         yield "key", rates["key"], (principal.key_id,)
     own = principal.limits.get(limit)
-    rate = _own_rate(own) if own else None
-    rate = rate or rates.get("client")
+    if own == "off":
+        return
+    rate = (_own_rate(own) if own else None) or rates.get("client")
     if rate is not None:
         yield "client", rate, (principal.caller.client_id,)
 

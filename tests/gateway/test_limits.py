@@ -93,6 +93,12 @@ async def test_a_clients_own_rate_replaces_that_of_clients(
     )
 
 
+async def test_a_clients_own_rate_may_be_off(start: Start) -> None:
+    suite = await start(limit_search="client 1/minute")
+    suite.auth.knows("free", client="9", limits={"search": "off"})
+    assert await statuses(suite, 3, **{"Api-Token": "free"}) == [200] * 3
+
+
 async def test_a_rate_that_nobody_can_read_is_the_default_one(start: Start) -> None:
     suite = await start(limit_search="client 1/minute")
     suite.auth.knows("odd", client="9", limits={"search": "often"})
