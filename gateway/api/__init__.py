@@ -16,6 +16,8 @@ def mount_pages(app: FastAPI, h5_dist: Path | None) -> None:
     app.router.routes[:] = [
         r for r in app.router.routes if getattr(r, "path", "") != app.openapi_url
     ]
+    # Such addresses would have the Host that came, plain HTTP and the token of a sign-in.
+    app.router.redirect_slashes = False
     app.include_router(documentation.router)
     app.include_router(sign_in.router)
     app.include_router(builtin.router)

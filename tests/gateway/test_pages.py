@@ -235,6 +235,13 @@ async def test_a_session_token_with_odd_text_stays_text(suite: Suite) -> None:
     assert "<script>alert" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/sso/?token=good", "/api/sso/?token=good", "/docs/"])
+async def test_no_redirect_repeats_a_token_or_a_foreign_host(suite: Suite, path: str) -> None:
+    answer = await suite.client.get(path, headers={"Host": "evil.example"})
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize("token", ["bad", "old", EVIL, "c2l-key"])
 async def test_a_bad_token_ends_on_the_refusal_page(suite: Suite, token: str) -> None:
     suite.auth.expires("old")
