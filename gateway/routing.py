@@ -52,7 +52,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/user/info", AUTH),
     Route("GET", "/sso", AUTH, surface="page", limit="login", public=True),
     Route("GET", "/ent-wechat-sso", AUTH, surface="page", limit="login", public=True),
-    Route("POST", "/auth/exchange", AUTH, surface="management", limit="login", public=True),
+    Route(
+        "POST",
+        "/auth/exchange",
+        AUTH,
+        surface="management",
+        limit="login",
+        public=True,
+        body_mb=1,
+    ),
     Route("POST", "/auth/logout", AUTH, surface="management", cookie=True, session=True),
     Route("GET", "/session/list", SESSION, "chat"),
     Route("POST", "/session/save", SESSION, "chat"),
@@ -101,7 +109,15 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/knowledge_base/recreate_vector_store", KB, "kb:write", limit="upload", stream=True
     ),
-    Route("POST", "/admin/login", AUTH, surface="management", limit="login", public=True),
+    Route(
+        "POST",
+        "/admin/login",
+        AUTH,
+        surface="management",
+        limit="login",
+        public=True,
+        body_mb=1,
+    ),
     _admin("POST", "/admin/logout", scope=None, session=True),
     _admin("GET", "/admin/me", scope=None, session=True),
     _admin("GET", "/admin/clients"),

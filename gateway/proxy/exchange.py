@@ -13,6 +13,8 @@ from gateway.errors import BodyTooLarge
 from gateway.proxy.heads import headers_down
 from gateway.routing import Route
 
+# What says nothing about caches may be about somebody: none on the way keeps it.
+_PERSONAL = (b"cache-control", b"private, no-cache")
 _STREAM_HEADERS = {
     b"cache-control": b"no-cache, no-transform",
     b"x-accel-buffering": b"no",
@@ -29,6 +31,7 @@ class Exchange:
 
     __slots__ = (
         "_body_read",
+        "_kept",
         "_receive",
         "_send",
         "admitted",
@@ -50,13 +53,27 @@ class Exchange:
         self.route, self.inbound, self.admitted = route, inbound, admitted
         self._receive, self._send = receive, send
         self._body_read = asyncio.Event()
+        self._kept: bytes | None = None
         self.started = self.client_left = self.too_large = False
 
-    async def request_body(self) -> bytes | AsyncIterator[bytes] | None:
-        """What came at once as bytes, anything longer as it comes.
+    async def keep_body(self) -> None:
+        """Wait for all of the body: who sends slowly takes up nothing of what others wait for.
 
         Raises ClientLeft and BodyTooLarge.
         """
+        body = await self.request_body()
+        if body is not None:
+            self._kept = (
+                body if isinstance(body, bytes) else b"".join([part async for part in body])
+            )
+
+    async def request_body(self) -> bytes | AsyncIterator[bytes] | None:
+        """What came at once, or was kept, as bytes; anything longer as it comes.
+
+        Raises ClientLeft and BodyTooLarge.
+        """
+        if self._kept is not None:
+            return self._kept
         if not self.inbound.has_body:
             self._body_read.set()
             return None
@@ -104,6 +121,8 @@ class Exchange:
         if self.route.stream:
             headers = [pair for pair in headers if pair[0] not in _STREAM_HEADERS]
             headers += _STREAM_HEADERS.items()
+        elif not any(name == b"cache-control" for name, _ in headers):
+            headers.append(_PERSONAL)
         if self.admitted is not None and self.admitted.set_cookie:
             headers.append((b"set-cookie", self.admitted.set_cookie.encode()))
         if bodiless or 0 <= length <= _SMALL:

@@ -81,6 +81,7 @@ class Forwarder:
                 with self._streams.another():
                     refusal = await self._carry(exchange, url)
             elif route.public:
+                await exchange.keep_body()
                 async with self._sign_ins.place():
                     refusal = await self._carry(exchange, url)
             else:
@@ -89,6 +90,8 @@ class Forwarder:
                 raise refusal
             if route.session and admitted is not None:
                 self._admission.forget(admitted)
+        except ClientLeft:  # before there was anything to carry
+            logger.info("%s: the client left", route.path)
         except ServiceError as error:
             await refuse(error, route.surface, scope, receive, send, chat=route.chat)
 

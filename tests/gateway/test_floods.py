@@ -225,3 +225,37 @@ async def test_forwarded_sign_ins_are_bounded_too(suite: Suite) -> None:
         leave.set()
         answers = Counter(status for status, _ in await asyncio.gather(*flood))
         assert answers == {429: 80, 401: 320}
+
+
+async def test_bodies_that_never_end_take_no_place_of_a_sign_in(suite: Suite) -> None:
+    head = "POST /auth/exchange HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
+    writers = []
+    try:
+        for _ in range(70):  # more than there are places
+            _, writer = await asyncio.open_connection(*suite.address)
+            writers.append(writer)
+            writer.write(head.encode())
+            await writer.drain()
+        answer = await suite.client.post("/auth/exchange", json={"token": "x"})
+        assert answer.status_code == 200
+        assert answer.json()["body"] == '{"token":"x"}'
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_sign_in_that_comes_in_parts_arrives_whole(suite: Suite) -> None:
+    reader, writer = await asyncio.open_connection(*suite.address)
+    writer.write(b"POST /auth/exchange HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for part in (b"3\r\nabc\r\n", b"2\r\nde\r\n", b"0\r\n\r\n"):
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(0)
+    answer = await asyncio.wait_for(reader.readuntil(b'"body": "abcde"'), 10)
+    assert answer.startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_a_sign_in_is_small(suite: Suite) -> None:
+    answer = await suite.client.post("/auth/exchange", content=b"x" * (1 << 20 | 1))
+    assert answer.status_code == 413

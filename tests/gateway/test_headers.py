@@ -51,6 +51,17 @@ async def test_no_answer_is_guessed_at(start: Start, tmp_path: Path) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_no_cache_on_the_way_keeps_what_is_somebodys(suite: Suite) -> None:
+    async def kept(_: web.Request) -> web.Response:
+        return web.Response(headers={"Cache-Control": "private, max-age=60"})
+
+    suite.kb.answers["/knowledge_base/download_doc"] = kept
+    answer = await suite.client.get("/api/user/info", headers=GOOD)
+    assert answer.headers.get_list("cache-control") == ["private, no-cache"]
+    answer = await suite.client.get("/knowledge_base/download_doc", headers=GOOD)
+    assert answer.headers.get_list("cache-control") == ["private, max-age=60"]
+
+
 async def test_a_services_own_nosniff_is_not_doubled(suite: Suite) -> None:
     async def download(_: web.Request) -> web.Response:
         headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
