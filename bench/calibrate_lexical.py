@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb_service.search import LiveCatalog, Search
+from kb_service.catalog import LiveCatalog
+from kb_service.search import Search
 from kb_service.tokens import (
     characters,
     compounds,

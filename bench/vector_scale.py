@@ -18,7 +18,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from kb_service.search import LiveCatalog, Search
+from kb_service.catalog import LiveCatalog
+from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, open_index
 

@@ -17,6 +17,7 @@ from kb_service import first_start
 from kb_service.api import (
     admin_questions,
     administration,
+    chunks,
     documents,
     embeddings,
     internal,
@@ -26,6 +27,8 @@ from kb_service.api import (
     sources,
     splitting,
 )
+from kb_service.catalog import LiveCatalog
+from kb_service.chunks import Chunks
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
@@ -40,11 +43,12 @@ from kb_service.jobs.sweep import Sweep
 from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
 from kb_service.library import Library
+from kb_service.overlays import Overlays
 from kb_service.parsers import ParserPool
 from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.questions.importing import QuestionImport
-from kb_service.search import LiveCatalog, Search
+from kb_service.search import Search
 from kb_service.settings import KbSettings
 from kb_service.sources.crawl import Crawl
 from kb_service.sources.fetching import Fetcher, Limits
@@ -54,6 +58,7 @@ from kb_service.sources.register import Register
 from kb_service.sources.runner import Runner
 from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import (
+    ChunkStore,
     FileStore,
     JobStore,
     KnowledgeBaseStore,
@@ -94,7 +99,8 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
         *(administration, admin_questions, jobs, sources),
     ):
         app.include_router(module.router)
-    app.include_router(splitting.router)
+    for module in (splitting, chunks):
+        app.include_router(module.router)
     for module in (documents, jobs, admin_questions, splitting):
         app.include_router(module.uploads)
     app.include_router(questions.taps)
@@ -123,8 +129,6 @@ async def _start(
     )
     parsers = ParserPool(size=settings.kb_workers)
     stack.push_async_callback(parsers.close)
-    preview_parsers = ParserPool(size=1)  # of its own: people wait for it
-    stack.push_async_callback(preview_parsers.close)
     library = Library(
         knowledge_bases=rows,
         files=files,
@@ -132,11 +136,15 @@ async def _start(
         indexer=indexer,
         embed_model=versions.collection,
     )
+    overlays = Overlays(
+        chunks=ChunkStore(database), versions=versions, indexer=indexer, catalog=catalog
+    )
     job_rows, leases = JobStore(database), LeaseStore(database)
     await indexer.open()
     # The embedded engine has one process, so nobody else can be at work.
     await leases.recover(all_of_them=not settings.is_shared)
     await indexer.recover()
+    await overlays.recover()
     await library.load()
     board = Board(job_rows)
     worker = Worker(
@@ -147,6 +155,7 @@ async def _start(
         content=content,
         parsers=parsers,
         indexer=indexer,
+        overlays=overlays,
     )
     team = Team(leases, worker, board, size=settings.kb_workers)
     signals = await open_signals(
@@ -178,7 +187,8 @@ async def _start(
         embedder=embedder,
         questions=asked,
         question_import=QuestionImport(asked, parsers),
-        previews=Previews(library, content, preview_parsers, upload_max_mb=settings.upload_max_mb),
+        chunks=Chunks(ChunkStore(database), overlays),
+        previews=_previews(stack, library, content, settings),
         sources=register,
         chunking=_chunking(settings),
         upload_max_mb=settings.upload_max_mb,
@@ -191,6 +201,14 @@ async def _start(
         _in_background(app.state.context, parsers, rows, settings),
     ):
         await stack.enter_async_context(_running(work))
+
+
+def _previews(
+    stack: AsyncExitStack, library: Library, content: ContentFolder, settings: KbSettings
+) -> Previews:
+    parsers = ParserPool(size=1)  # of its own: people wait for it
+    stack.push_async_callback(parsers.close)
+    return Previews(library, content, parsers, upload_max_mb=settings.upload_max_mb)
 
 
 async def _sources(

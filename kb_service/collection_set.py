@@ -38,6 +38,11 @@ class CollectionSet:
     async def delete_from(self, name: str, kb_id: int, version: str) -> None:
         await self._earlier.get(name, self._index).delete(kb_id, version)
 
+    async def remove(self, point_ids: Sequence[str]) -> None:
+        """From every collection that is open: one of them has them."""
+        for index in (*([self._index] if self.is_open else ()), *self._earlier.values()):
+            await index.remove(point_ids)
+
     async def upsert(self, points: Sequence[Point]) -> None:
         await self._index.upsert(points)
 

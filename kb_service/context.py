@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kb_service.chunks import Chunks
 from kb_service.embeddings import Embedder
 from kb_service.entities import ChunkOptions
 from kb_service.ingest import Ingest
@@ -29,6 +30,7 @@ class Context:
     questions: Questions
     question_import: QuestionImport
     previews: Previews
+    chunks: Chunks
     sources: Register
     chunking: ChunkOptions
     upload_max_mb: int

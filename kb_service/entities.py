@@ -227,10 +227,18 @@ class NewVersion:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What a file pointed to before, and contents that nothing points to any more."""
+    """What a file pointed to before, and contents that nothing points to any more.
+
+    `overlays` are the indexes of edited chunks that answer no more.
+    """
 
     version: str | None
     content_ids: frozenset[str] = frozenset()
+    overlays: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> list[str]:
+        return [version for version in (self.version, *self.overlays) if version]
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +343,8 @@ class Owner:
 class NewJob:
     """A file to index: as this content if there is one, else as the content that it has by then.
 
+    What users made of its chunks goes on in the new ones, unless the job discards their edits.
+
     `passages_id` names a content too: passages that a user cut, instead of the file's own text.
     """
 
@@ -346,6 +356,7 @@ class NewJob:
     owner: Owner
     content: Content | None = None
     passages_id: str | None = None
+    discards_edits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ ServiceError (servicekit)
 ├── NotImported              422   the table as a whole
 ├── NotAnEmbedder            500
 ├── NotEmbedded              500
+├── NoSuchChunk              404   also for one of an index that was replaced meanwhile
+├── ChunkChanged             409   somebody else was faster
+├── NotDeletable             409   a chunk of the file itself
 ├── NotCancelled             409
 ├── NotRetried               409
 ├── NoSuchSource             404   the same of a web source
@@ -120,6 +123,26 @@ class NotEmbedded(ServiceError):
         super().__init__(f"文本向量化过程中出现错误：{why}")
 
 
+class NoSuchChunk(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such chunk, perhaps no more. 没有此分块，或已被替换。")
+
+
+class ChunkChanged(Conflict):
+    def __init__(self) -> None:
+        super().__init__(
+            "The chunk or its file was changed meanwhile; look at it again. "
+            "分块或文件在此期间已被修改，请刷新后重试。"
+        )
+
+
+class NotDeletable(Conflict):
+    def __init__(self) -> None:
+        super().__init__(
+            "Only added chunks can be deleted; disable it instead. 只能删除新增的分块，请改为停用。"
+        )
+
+
 class NotCancelled(Conflict):
     def __init__(self) -> None:
         super().__init__("The job is over already. 任务已结束，无法取消。")
@@ -153,6 +176,10 @@ class FileFault(Exception):
 
 class Superseded(Exception):
     """The file was replaced or removed meanwhile."""
+
+
+class EditsChanged(Exception):
+    """A user edited chunks of a file while what becomes of its edits was planned: plan again."""
 
 
 class LeaseLost(Exception):

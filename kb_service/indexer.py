@@ -4,18 +4,18 @@ import asyncio
 import logging
 import uuid
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import anyio
 import orjson
 
+from kb_service.catalog import LiveCatalog
 from kb_service.collection_set import CollectionSet
 from kb_service.embeddings import Embedder
 from kb_service.entities import CustomDoc, Job, Replaced
 from kb_service.parsers import Batch, IndexedDoc, Summary
-from kb_service.search import LiveCatalog
 from kb_service.store import VersionStore
 from kb_service.vectors import Point
 
@@ -33,6 +33,15 @@ class Built:
     chunks: int
     summary: Summary
     packed_counts: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What points are written for."""
+
+    kb_id: int
+    file_name: str
+    version: str
 
 
 class Indexer:
@@ -93,7 +102,7 @@ class Indexer:
             async with aclosing(batches):
                 with anyio.CancelScope(shield=True):  # no statement is left in the middle
                     await self._versions.begin(version, job.kb_id, job.lease)
-                writer = _Writer(self, job.kb_id, job.file_name, version)
+                writer = _Writer(self, Target(job.kb_id, job.file_name, version))
                 async for batch in batches:
                     note(await writer.add(batch), batch)
                 return await writer.finish()
@@ -102,19 +111,28 @@ class Indexer:
                 await self.discard(job.kb_id, version)
             raise
 
-    async def switch(self, kb_id: int, built: Built, replaced: Replaced) -> None:
-        """After the flip in the database: the new version answers, then the old one goes."""
+    @property
+    def flips(self) -> anyio.Lock:
+        """Held from a flip in the database until it is told here."""
+        return self._catalog.flips
+
+    def switch(self, kb_id: int, built: Built, replaced: Replaced) -> None:
+        """With the flip in the database: the new version answers in the place of the old ones."""
         self._catalog.publish(
             kb_id, built.version, term_counts=built.summary.term_counts, chunks=built.chunks
         )
-        if replaced.version:
-            await self.withdraw(kb_id, replaced.version)
+        self.withdraw(kb_id, replaced)
 
-    async def withdraw(self, kb_id: int, version: str) -> None:
-        """The version answers no more from now on, then it is cleaned away."""
-        self._catalog.withdraw(kb_id, version)
+    def withdraw(self, kb_id: int, replaced: Replaced) -> None:
+        """The versions answer no more from now on."""
+        for version in replaced.versions:
+            self._catalog.withdraw(kb_id, version)
+
+    async def clear(self, kb_id: int, replaced: Replaced) -> None:
+        """Clean away what answers no more."""
         with anyio.CancelScope(shield=True):
-            await self.discard(kb_id, version)
+            for version in replaced.versions:
+                await self.discard(kb_id, version)
 
     async def discard(self, kb_id: int, version: str) -> None:
         """Clean away a version that is not live; its row goes last and keeps what is undone."""
@@ -133,37 +151,31 @@ class Indexer:
         for version in versions:
             await self.discard(kb_id, version)
 
-    async def _put(self, points: list[tuple[str, IndexedDoc]], writer: "_Writer") -> None:
+    async def put(self, target: Target, chunks: Sequence[tuple[str, int, IndexedDoc]]) -> None:
+        """Points of chunks, each with its id and its position in the file."""
         dense: list[list[float]] = []
         if self._embedder:
-            dense = await self._embedder.embed([indexed.doc.content for _, indexed in points])
+            dense = await self._embedder.embed([indexed.doc.content for *_, indexed in chunks])
             await self.open()
-        await self._collections.upsert(
-            [
-                Point(
-                    id=str(uuid.uuid5(uuid.UUID(writer.version), doc_id)),
-                    kb_id=writer.kb_id,
-                    version=writer.version,
-                    sparse=indexed.sparse,
-                    dense=dense[number] if dense else None,
-                    payload={
-                        "chunk_id": doc_id,
-                        "file_name": writer.file_name,
-                        "content": indexed.doc.content,
-                        "metadata": indexed.doc.metadata,
-                    }
-                    | ({"context": indexed.doc.context} if indexed.doc.context else {}),
-                )
-                for number, (doc_id, indexed) in enumerate(points)
-            ]
+        vectors: Sequence[list[float] | None] = dense or [None] * len(chunks)
+        points = (
+            _point(target, *chunk, vector) for chunk, vector in zip(chunks, vectors, strict=True)
         )
+        await self._collections.upsert(list(points))
+
+    async def flush(self) -> None:
+        await self._collections.flush()
+
+    async def remove(self, version: str, doc_ids: Sequence[str]) -> None:
+        """Single points of a version, such as those of chunks that answer no more."""
+        await self._collections.remove([_point_id(version, doc_id) for doc_id in doc_ids])
 
 
 class _Writer:
     """One version in the making."""
 
-    def __init__(self, indexer: Indexer, kb_id: int, file_name: str, version: str) -> None:
-        self.kb_id, self.file_name, self.version = kb_id, file_name, version
+    def __init__(self, indexer: Indexer, target: Target) -> None:
+        self._target = target
         self._indexer, self._versions = indexer, indexer._versions
         self._rows: list[tuple[str, CustomDoc]] = []
         self._chunks = self._written = 0
@@ -174,33 +186,62 @@ class _Writer:
         self._summary = batch.summary or self._summary
         if not batch.chunks:
             return self._chunks
-        points = [(self._doc_id(n), doc) for n, doc in enumerate(batch.chunks, self._chunks)]
-        self._chunks += len(points)
-        self._rows += [(doc_id, indexed.doc) for doc_id, indexed in points]
+        of_file = self._target.kb_id, self._target.file_name
+        numbered = enumerate(batch.chunks, self._chunks)
+        chunks = [(doc_id(*of_file, position), position, doc) for position, doc in numbered]
+        self._chunks += len(chunks)
+        self._rows += [(chunk_id, indexed.doc) for chunk_id, _, indexed in chunks]
         if len(self._rows) >= _ROWS_AT_ONCE:
             await self._write_rows()
-        await self._indexer._put(points, self)
+        await self._indexer.put(self._target, chunks)
         return self._chunks
 
     async def finish(self) -> Built:
         await self._write_rows()
-        await self._indexer._collections.flush()
+        await self._indexer.flush()
         assert self._summary is not None
-        packed = await asyncio.to_thread(_pack, self._summary.term_counts)
-        return Built(self.version, self._chunks, self._summary, packed)
+        version = self._target.version
+        packed = await asyncio.to_thread(pack, self._summary.term_counts)
+        return Built(version, self._chunks, self._summary, packed)
 
     async def _write_rows(self) -> None:
         if self._rows:
             with anyio.CancelScope(shield=True):
-                await self._versions.add_chunks(self.version, self._written, self._rows)
+                await self._versions.add_chunks(self._target.version, self._written, self._rows)
         self._written, self._rows = self._chunks, []
 
-    def _doc_id(self, position: int) -> str:
-        return uuid.uuid5(_IDS, f"{self.kb_id}/{self.file_name}/{position}").hex
+
+def doc_id(kb_id: int, file_name: str, position: int) -> str:
+    """Of the file's own chunk there, in whatever version."""
+    return uuid.uuid5(_IDS, f"{kb_id}/{file_name}/{position}").hex
 
 
-def _pack(counts: dict[str, int]) -> bytes:
+def pack(counts: Mapping[str, int]) -> bytes:
     return zlib.compress(orjson.dumps(counts), 1)
+
+
+def _point_id(version: str, chunk_id: str) -> str:
+    return str(uuid.uuid5(uuid.UUID(version), chunk_id))
+
+
+def _point(
+    target: Target, chunk_id: str, position: int, indexed: IndexedDoc, dense: list[float] | None
+) -> Point:
+    payload = {
+        "chunk_id": chunk_id,
+        "position": position,
+        "file_name": target.file_name,
+        "content": indexed.doc.content,
+        "metadata": indexed.doc.metadata,
+    }
+    return Point(
+        id=_point_id(target.version, chunk_id),
+        kb_id=target.kb_id,
+        version=target.version,
+        sparse=indexed.sparse,
+        dense=dense,
+        payload=payload | ({"context": indexed.doc.context} if indexed.doc.context else {}),
+    )
 
 
 def _unpack(packed: bytes) -> dict[str, int]:

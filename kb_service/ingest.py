@@ -85,6 +85,7 @@ class Wishes:
     owner: Owner
     parsing: ParseOptions = field(default_factory=ParseOptions)
     names_splitter: bool = False
+    discards_edits: bool = False
 
     def for_file(self, file: StoredFile) -> "Wishes":
         own = file.options
@@ -185,9 +186,11 @@ class Ingest:
         for name in dict.fromkeys(names):
             why = str(errors.changed_meanwhile(shown(name)))
             with anyio.CancelScope(shield=True):
-                taken = await self._files.take_out(
-                    kb.id, name, keep_content=not delete_content, why=why
-                )
+                async with self._indexer.flips:
+                    taken = await self._files.take_out(
+                        kb.id, name, keep_content=not delete_content, why=why
+                    )
+                    self._indexer.withdraw(kb.id, taken.replaced)
                 if not taken.found:
                     failed[shown(name)] = str(errors.not_found(shown(name)))
                 await self._clear(kb, taken.replaced)
@@ -340,8 +343,7 @@ class Ingest:
 
     async def _clear(self, kb: KnowledgeBase, replaced: Replaced) -> None:
         """Of what nothing points to any more."""
-        if replaced.version:
-            await self._indexer.withdraw(kb.id, replaced.version)
+        await self._indexer.clear(kb.id, replaced)
         for content_id in replaced.content_ids:
             await self._content.remove(kb.id, content_id)
 
@@ -372,7 +374,15 @@ def _job(
 ) -> NewJob:
     passages_id = passages.id if passages else None
     return NewJob(
-        kb.id, name, kind, wishes.options, wishes.parsing, wishes.owner, content, passages_id
+        kb_id=kb.id,
+        file_name=name,
+        kind=kind,
+        options=wishes.options,
+        parsing=wishes.parsing,
+        owner=wishes.owner,
+        content=content,
+        passages_id=passages_id,
+        discards_edits=wishes.discards_edits,
     )
 
 

@@ -84,6 +84,50 @@ class ChunkRow(SQLModel, table=True):
     context: str | None = Field(default=None, sa_column=Column(Text))
 
 
+class ChunkEditRow(SQLModel, table=True):
+    """What a user made of a passage, or added; it outlives the index that it was made in.
+
+    `anchor` is the passage of the file that it stands for (an added one: that it stands behind),
+    at `position` of the live version unless it is lost. `version` is the index that answers for it.
+    """
+
+    __tablename__ = "chunk_edit"
+    __table_args__ = (
+        Index("ix_chunk_edit_file", "kb_id", "file_name"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(foreign_key="knowledge_base.id")
+    file_name: str = Field(max_length=255)
+    anchor: str = Field(sa_column=Column(Text, nullable=False))
+    position: int
+    is_added: bool
+    is_lost: bool = False
+    is_enabled: bool = True
+    is_deleted: bool = False
+    content: str = Field(sa_column=Column(Text, nullable=False))
+    context: str | None = Field(default=None, sa_column=Column(Text))
+    meta_data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    number: int
+    version: str | None = Field(default=None, max_length=32)
+
+
+class ChunkRevisionRow(SQLModel, table=True):
+    """One change of a passage: who made it, when, and what it was then."""
+
+    __tablename__ = "chunk_revision"
+
+    edit_id: int = Field(primary_key=True, foreign_key="chunk_edit.id")
+    number: int = Field(primary_key=True)
+    action: str = Field(max_length=10)
+    content: str = Field(sa_column=Column(Text, nullable=False))
+    is_enabled: bool
+    client_id: str = Field(max_length=64)
+    user_id: str = Field(sa_column=Column(Text, nullable=False))
+    create_time: datetime = Field(default_factory=now)
+
+
 class JobRow(SQLModel, table=True):
     """A file to index; at most one of a file's jobs runs, and they run in order."""
 

@@ -368,6 +368,12 @@ class SplitBody(ChunkingItem):
         return ParseOptions(self.ocr, self.ocr_pages_max)
 
 
+class RecutBody(SplitBody):
+    """Management: what users made of its chunks is kept unless it shall go."""
+
+    discard_edits: bool = False
+
+
 class PreviewBody(SplitBody):
     """Management: and how many of the chunks are shown; few pages are read by OCR meanwhile."""
 

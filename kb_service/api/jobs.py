@@ -39,10 +39,11 @@ async def upload_files(
     files: Annotated[list[UploadFile], File()],
     split: SplitFormDep,
     override: Annotated[bool, Form()] = False,
+    discard_edits: Annotated[bool, Form()] = False,
 ) -> AcceptedFiles:
     kb = context.library.writable(kb_name, caller)
     options = chunk_options(chunking_of(context, kb), split.asked())
-    wishes = Wishes(options, owner_of(caller), split.parsing())
+    wishes = Wishes(options, owner_of(caller), split.parsing(), discards_edits=discard_edits)
     given = [Upload(file.filename or "", file.size or 0, file.file) for file in files]
     accepted = await context.ingest.upload(kb, given, {}, wishes, override=override)
     jobs = await context.queue.ended(accepted.jobs, 0)

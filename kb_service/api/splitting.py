@@ -16,7 +16,7 @@ from kb_service.api.dependencies import (
 )
 from kb_service.api.uploads import ManagementUploadRoute
 from kb_service.ingest import Upload, Wishes
-from kb_service.schemas import AcceptedFiles, ChunkingItem, JobItem, Preview, PreviewBody, SplitBody
+from kb_service.schemas import AcceptedFiles, ChunkingItem, JobItem, Preview, PreviewBody, RecutBody
 
 _PREFIX, _TAG = "/admin/knowledge-bases", "administration"
 router = APIRouter(prefix=_PREFIX, tags=[_TAG])
@@ -56,14 +56,20 @@ async def set_chunking(
 async def split_file(
     kb_name: KnowledgeBaseName,
     file_name: FileName,
-    body: SplitBody,
+    body: RecutBody,
     context: ContextDep,
     caller: WriterDep,
 ) -> AcceptedFiles:
     kb = context.library.writable(kb_name, caller)
     file = await context.library.stored(kb, file_name)
     options = chunk_options(file.options or chunking_of(context, kb), body.asked())
-    wishes = Wishes(options, owner_of(caller), body.parsing(), names_splitter=True)
+    wishes = Wishes(
+        options,
+        owner_of(caller),
+        body.parsing(),
+        names_splitter=True,
+        discards_edits=body.discard_edits,
+    )
     accepted = await context.ingest.update(kb, [file.name], {}, wishes, override_custom_docs=True)
     jobs = await context.queue.ended(accepted.jobs, 0)
     return AcceptedFiles(jobs=[JobItem.of(job) for job in jobs], refused=accepted.failed)

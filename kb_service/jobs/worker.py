@@ -9,13 +9,15 @@ import orjson
 from anyio import to_thread
 
 from kb_service import errors
+from kb_service.chunk_entities import EditPlan
 from kb_service.content import ContentFolder
-from kb_service.entities import Content, CustomDoc, Job, NewVersion, StoredFile
-from kb_service.errors import FileFault, LeaseLost
+from kb_service.entities import Content, CustomDoc, Job, NewVersion, Replaced, StoredFile
+from kb_service.errors import EditsChanged, FileFault, LeaseLost
 from kb_service.indexer import Built, Indexer
 from kb_service.jobs.claiming import Claim
 from kb_service.loaders import LoadFault
 from kb_service.names import extension_of, shown
+from kb_service.overlays import Overlays
 from kb_service.parsers import Batch, ParserPool
 from kb_service.store import FileStore, JobStore, PageStore, VersionStore
 from servicekit.errors import ServiceError
@@ -48,10 +50,12 @@ class Worker:
         content: ContentFolder,
         parsers: ParserPool,
         indexer: Indexer,
+        overlays: Overlays,
     ) -> None:
         self._jobs, self._files, self._versions = jobs, files, versions
         self._pages = pages
         self._content, self._parsers, self._indexer = content, parsers, indexer
+        self._overlays = overlays
 
     async def run(self, claim: Claim) -> None:
         """Raises LeaseLost, and nothing that is the file's fault."""
@@ -80,21 +84,39 @@ class Worker:
             built = await self._indexer.build(job, source.batches, note)
         except (LoadFault, ServiceError) as error:
             raise _fault(job, error) from None
-        await self._flip(job, source, built)
-
-    async def _flip(self, job: Job, source: _Source, built: Built) -> None:
-        """The database and the catalog change together, whatever is cancelled."""
-        with anyio.CancelScope(shield=True):
-            try:
-                replaced = await self._files.go_live(_version(job, source, built), job.lease)
-            except BaseException:
+        try:
+            plan, replaced = await self._flip(job, source, built)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
                 await self._indexer.discard(job.kb_id, built.version)
-                raise
-            await self._indexer.switch(job.kb_id, built, replaced)
+            if isinstance(error, ServiceError):  # of the embedder, for an edited chunk
+                raise _fault(job, error) from None
+            raise
+        with anyio.CancelScope(shield=True):
+            await self._indexer.clear(job.kb_id, replaced)
+            await self._overlays.clear_hidden(built.version, plan)
             for content_id in replaced.content_ids:
                 await self._content.remove(job.kb_id, content_id)
-            notes = " ".join(built.summary.notes)
+            notes = " ".join([*built.summary.notes, *plan.notes])
             await self._jobs.finish(job.lease, built.chunks, notes)
+
+    async def _flip(self, job: Job, source: _Source, built: Built) -> tuple[EditPlan, Replaced]:
+        """The database and the catalog change together, whatever is cancelled."""
+        while True:
+            plan = await self._overlays.plan(job, built.version)
+            with anyio.CancelScope(shield=True):
+                try:
+                    async with self._indexer.flips:
+                        new = _version(job, source, built)
+                        replaced = await self._files.go_live(new, job.lease, plan)
+                        self._indexer.switch(job.kb_id, built, replaced)
+                        self._overlays.switch(job.kb_id, built.version, plan)
+                    return plan, replaced
+                except EditsChanged:
+                    await self._overlays.discard(job.kb_id, plan)
+                except BaseException:
+                    await self._overlays.discard(job.kb_id, plan)
+                    raise
 
     async def _source(self, job: Job) -> _Source:
         file = await self._files.find(job.kb_id, job.file_name)

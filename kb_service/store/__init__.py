@@ -3,6 +3,7 @@
 Indexing takes seconds and SQLite has one writer, so nobody may hold a transaction while working.
 """
 
+from kb_service.store.chunks import ChunkStore
 from kb_service.store.files import FileStore
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
@@ -16,6 +17,7 @@ from kb_service.store.versions import VersionStore
 
 __all__ = [
     "MISSED_KEPT",
+    "ChunkStore",
     "FilePage",
     "FileStore",
     "JobStore",

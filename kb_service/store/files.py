@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from kb_service.chunk_entities import NO_EDITS, EditPlan
 from kb_service.entities import (
     ChunkOptions,
     Content,
@@ -20,7 +21,8 @@ from kb_service.entities import (
     StoredFile,
 )
 from kb_service.errors import LeaseLost, Superseded
-from kb_service.models import BUILDING, LIVE, RETIRED, FileRow, JobRow, VersionRow, now
+from kb_service.models import BUILDING, LIVE, FileRow, JobRow, VersionRow, now
+from kb_service.store.edits import carry_over, drop_edits, retire, retire_edits
 from kb_service.store.job_rows import NO_CONTENT, give_up_contents, new_file, stop_jobs
 from kb_service.store.leases import hold
 from servicekit.database import Database
@@ -90,8 +92,8 @@ class FileStore:
             session.add(row)
         return Replaced(None, gone)
 
-    async def go_live(self, new: NewVersion, lease: Lease) -> Replaced:
-        """Flip the file to a finished version, all or nothing. Raises LeaseLost."""
+    async def go_live(self, new: NewVersion, lease: Lease, edits: EditPlan = NO_EDITS) -> Replaced:
+        """Flip the file to a finished version, all or nothing. Raises LeaseLost, EditsChanged."""
         async with self._database.transaction() as session:
             await hold(session, lease, step="removing")
             job = await session.get_one(JobRow, lease.job_id)
@@ -109,14 +111,16 @@ class FileStore:
             if job.content_id:
                 gone |= await give_up_contents(session, new.kb_id, new.file_name)
                 _sign(row, job.owner_client, job.owner_user, job.create_time)
-            replaced = Replaced(row.live_version, gone | _fill(row, new.content))
+            overlays = await carry_over(session, new.kb_id, new.file_name, edits)
+            replaced = Replaced(row.live_version, gone | _fill(row, new.content), overlays)
             row.document_loader_name = new.loader or row.document_loader_name
             row.text_splitter_name = new.splitter or row.text_splitter_name
             row.custom_docs, row.docs_count = new.custom_docs, new.chunks
             row.chunking = new.options.to_json()
             row.live_version = new.id
             session.add(row)
-            await _retire(session, replaced.version)
+            if replaced.version:
+                await retire(session, replaced.version)
         return replaced
 
     async def take_out(self, kb_id: int, name: str, *, keep_content: bool, why: str) -> TakenOut:
@@ -133,13 +137,17 @@ class FileStore:
                 gone |= await give_up_contents(session, kb_id, name)
             if row is None:
                 return TakenOut(Replaced(None, gone), found=was_on_its_way)
-            replaced = Replaced(row.live_version, gone)
-            await _retire(session, row.live_version)
+            silence = retire_edits if keep_content else drop_edits
+            overlays = await silence(session, kb_id, name)
+            replaced = Replaced(row.live_version, gone, overlays)
+            if row.live_version:
+                await retire(session, row.live_version)
             if keep_content and row.content_id != NO_CONTENT:
                 row.listed, row.live_version, row.docs_count = False, None, 0
                 session.add(row)
             else:
-                replaced = Replaced(row.live_version, gone | ({row.content_id} - {NO_CONTENT}))
+                gone |= {row.content_id} - {NO_CONTENT}
+                replaced = Replaced(row.live_version, gone, overlays)
                 await session.delete(row)
         return TakenOut(replaced, found=was_listed or was_on_its_way)
 
@@ -170,12 +178,6 @@ def _fill(row: FileRow, content: Content) -> frozenset[str]:
 def _sign(row: FileRow, client_id: str, user_id: str, time: datetime) -> None:
     """Whose content it is."""
     row.owner_client, row.owner_user, row.upload_time = client_id, user_id, time
-
-
-async def _retire(session: AsyncSession, version: str | None) -> None:
-    if version:
-        old = update(VersionRow).where(col(VersionRow.id) == version)
-        await session.exec(old.values(state=RETIRED))
 
 
 def _entity(row: FileRow) -> StoredFile:

@@ -38,7 +38,11 @@ def row_of(job: NewJob) -> JobRow:
         content_size=content.size if content else 0,
         content_mtime=content.mtime if content else 0,
         passages_id=job.passages_id,
-        options={"chunking": job.options.to_json(), "parsing": asdict(job.parsing)},
+        options={
+            "chunking": job.options.to_json(),
+            "parsing": asdict(job.parsing),
+            "discards_edits": job.discards_edits,
+        },
         owner_client=job.owner.client_id,
         owner_user=job.owner.user_id,
     )
@@ -55,6 +59,7 @@ def job_of(row: JobRow, kb_name: str) -> Job:
         kind=cast(JobKind, row.kind),
         options=ChunkOptions.from_json(row.options["chunking"]),
         parsing=ParseOptions(**row.options["parsing"]),
+        discards_edits=row.options.get("discards_edits", False),
         owner=Owner(row.owner_client, row.owner_user),
         content=content,
         passages_id=row.passages_id,

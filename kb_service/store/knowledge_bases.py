@@ -10,6 +10,7 @@ from sqlmodel import col, select
 from kb_service.entities import ChunkOptions, KnowledgeBase, Visibility, VisibilityKind
 from kb_service.errors import NameTaken
 from kb_service.models import (
+    LIVE,
     RETIRED,
     FileRow,
     JobRow,
@@ -24,6 +25,7 @@ from kb_service.models import (
 )
 from kb_service.names import shown
 from kb_service.question_keys import question_key
+from kb_service.store.edits import drop_edits
 from servicekit.database import Database
 
 
@@ -98,15 +100,11 @@ class KnowledgeBaseStore:
 
     async def remove(self, kb: KnowledgeBase) -> list[str]:
         """Takes it out with its files and questions; gives the versions left to clean."""
-        live = [
-            col(VersionRow.kb_id) == kb.id,
-            col(VersionRow.id).in_(
-                select(col(FileRow.live_version)).where(col(FileRow.kb_id) == kb.id)
-            ),
-        ]
+        live = [col(VersionRow.kb_id) == kb.id, col(VersionRow.state) == LIVE]
         async with self._database.transaction() as session:
             versions = list(await session.exec(select(col(VersionRow.id)).where(*live)))
             await session.exec(update(VersionRow).where(*live).values(state=RETIRED))
+            await drop_edits(session, kb.id, None)
             await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
             await session.exec(delete(JobRow).where(col(JobRow.kb_id) == kb.id))
             await session.exec(delete(PageRow).where(col(PageRow.kb_id) == kb.id))

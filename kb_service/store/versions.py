@@ -28,6 +28,7 @@ class VersionStore:
 
     def __init__(self, database: Database, *, collection: str) -> None:
         self._database, self.collection = database, collection
+        self._in_hand: set[str] = set()
 
     async def begin(self, version: str, kb_id: int, lease: Lease) -> None:
         """Note the version before anything of it exists, so that a crash leaves nothing behind.
@@ -37,6 +38,16 @@ class VersionStore:
         async with self._database.transaction() as session:
             await hold(session, lease, version=version)
             session.add(VersionRow(id=version, kb_id=kb_id, collection=self.collection))
+
+    async def begin_overlay(self, version: str, kb_id: int) -> None:
+        """The same for an edited chunk, which is indexed by the one who edits it."""
+        self._in_hand.add(version)
+        async with self._database.transaction() as session:
+            session.add(VersionRow(id=version, kb_id=kb_id, collection=self.collection))
+
+    def let_go(self, version: str) -> None:
+        """Of an overlay: it is live, or nobody works on it any more."""
+        self._in_hand.discard(version)
 
     async def add_chunks(
         self, version: str, start: int, chunks: Sequence[tuple[str, CustomDoc]]
@@ -93,7 +104,8 @@ class VersionStore:
             col(VersionRow.state) != LIVE, col(VersionRow.id).not_in(being_built)
         )
         async with self._database.reading() as session:
-            return list(await session.exec(rows))
+            found = await session.exec(rows)
+            return [(version, kb_id) for version, kb_id in found if version not in self._in_hand]
 
     async def names_of_other_collections(self) -> list[str]:
         """Knowledge bases with files that only another embedding model's collection has."""

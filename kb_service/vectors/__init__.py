@@ -33,7 +33,7 @@ class Point:
     version: str
     sparse: SparseVector
     dense: list[float] | None
-    payload: dict[str, Any]  # chunk_id, file_name, content, metadata, perhaps context
+    payload: dict[str, Any]  # chunk_id, file_name, content, metadata, position, perhaps context
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,9 @@ class VectorIndex(Protocol):
 
     async def delete(self, kb_id: int, version: str | None = None) -> None:
         """Remove a file version, or with None everything of the knowledge base."""
+
+    async def remove(self, point_ids: Sequence[str]) -> None:
+        """Remove single points; those that are not there are no error."""
 
     async def query(
         self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int

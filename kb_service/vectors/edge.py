@@ -81,6 +81,12 @@ class EdgeIndex:
             self._shard.update(engine.UpdateOperation.delete_points(ids))
             await asyncio.sleep(0)
 
+    async def remove(self, point_ids: Sequence[str]) -> None:
+        for start in range(0, len(point_ids), _DELETE_BATCH):
+            ids: list[Any] = list(point_ids[start : start + _DELETE_BATCH])
+            self._shard.update(engine.UpdateOperation.delete_points(ids))
+            await asyncio.sleep(0)
+
     async def query(
         self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
     ) -> list[Hit]:

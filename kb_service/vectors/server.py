@@ -59,6 +59,11 @@ class QdrantIndex:
             chosen = models.FilterSelector(filter=_of(kb_id, version))
             await self._client.delete(self._collection, chosen, wait=True)
 
+    async def remove(self, point_ids: Sequence[str]) -> None:
+        with _errors_of_ours():
+            chosen = models.PointIdsList(points=list(point_ids))
+            await self._client.delete(self._collection, chosen, wait=True)
+
     async def query(
         self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
     ) -> list[Hit]:

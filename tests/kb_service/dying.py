@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from kb_service.catalog import LiveCatalog
+from kb_service.chunk_entities import NO_EDITS, EditPlan
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.entities import ChunkOptions, Job, Lease, NewJob, NewVersion, Owner, Replaced
@@ -22,9 +24,10 @@ from kb_service.jobs.progress import Board
 from kb_service.jobs.queue import Queue
 from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
+from kb_service.overlays import Overlays
 from kb_service.parsers import Batch, ParserPool
-from kb_service.search import LiveCatalog
 from kb_service.store import (
+    ChunkStore,
     FileStore,
     JobStore,
     KnowledgeBaseStore,
@@ -105,9 +108,9 @@ class Files(FileStore):
         super().__init__(database)
         self._moment = moment
 
-    async def go_live(self, new: NewVersion, lease: Lease) -> Replaced:
+    async def go_live(self, new: NewVersion, lease: Lease, edits: EditPlan = NO_EDITS) -> Replaced:
         self._moment.is_now("before flip")
-        replaced = await super().go_live(new, lease)
+        replaced = await super().go_live(new, lease, edits)
         self._moment.is_now("after flip")
         return replaced
 
@@ -132,11 +135,13 @@ async def main(folder: Path, moment: Moment, name: str, content: bytes) -> None:
     versions, parsers = Versions(database, moment), Parsers(moment)
     bytes_on_disk = ContentFolder(folder / "content")
     collections = CollectionSet("lexical", lambda it: Index(folder / "qdrant" / it, moment))
-    indexer = Indexer(
-        collections=collections, catalog=LiveCatalog(), versions=versions, embedder=None
-    )
+    catalog = LiveCatalog()
+    indexer = Indexer(collections=collections, catalog=catalog, versions=versions, embedder=None)
     await indexer.open()
     await indexer.recover()
+    chunks = ChunkStore(database)
+    overlays = Overlays(chunks=chunks, versions=versions, indexer=indexer, catalog=catalog)
+    await overlays.recover()
     board = Board(jobs)
     worker = Worker(
         jobs=jobs,
@@ -146,6 +151,7 @@ async def main(folder: Path, moment: Moment, name: str, content: bytes) -> None:
         content=bytes_on_disk,
         parsers=parsers,
         indexer=indexer,
+        overlays=overlays,
     )
     team = Team(leases, worker, board, size=1)
     signals = await open_signals(team.drain, redis_url=None, workers=1)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kb_service.search import LiveCatalog, Search
+from kb_service.catalog import LiveCatalog
+from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, open_index
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kb_service.search import LiveCatalog, Search
+from kb_service.catalog import LiveCatalog
+from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, open_index
 from servicekit.errors import UpstreamError
@@ -233,6 +234,7 @@ class Dropping:
     async def ensure(self, dense_size: int | None) -> None: ...
     async def upsert(self, points: Sequence[Point]) -> None: ...
     async def delete(self, kb_id: int, version: str | None = None) -> None: ...
+    async def remove(self, point_ids: Sequence[str]) -> None: ...
     async def count(self, kb_id: int, version: str | None = None) -> int:
         return 0
 

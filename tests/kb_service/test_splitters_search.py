@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kb_service.catalog import LiveCatalog
 from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import Section
-from kb_service.search import LiveCatalog, Passage, Search
+from kb_service.search import Passage, Search
 from kb_service.splitters import split_document
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, VectorIndex, open_index

@@ -1,0 +1,137 @@
+"""What answers: the live versions of files, and the chunks of them that were edited away."""
+
+from array import array
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+import anyio
+
+from kb_service.chunk_entities import Hidden
+from kb_service.scoring import idf
+from kb_service.tokens import is_ideographic
+
+_NEAR = 20  # chunks: the widest window reaches ten sentences to each side
+
+
+@dataclass(slots=True)
+class _Version:
+    """`place` is where an edited chunk stands: the version of its file and the position there."""
+
+    chunks: int
+    terms: "array[int]"
+    counts: "array[int]"
+    hidden: dict[str, Hidden] = field(default_factory=dict)
+    place: tuple[str, int] | None = None
+
+
+@dataclass(slots=True)
+class _Base:
+    chunks: int = 0
+    frequencies: dict[int, int] = field(default_factory=dict)
+    versions: dict[str, _Version] = field(default_factory=dict)
+
+
+class LiveCatalog:
+    """Per knowledge base: which chunks are live and in how many of them a term occurs.
+
+    Words of several ideographs weigh what their characters weigh, so only characters and words of
+    spaced scripts are kept. `flips` is held from a flip in the database until it is told here, so
+    that what is told last is what happened last.
+    """
+
+    def __init__(self) -> None:
+        self.flips = anyio.Lock()
+        self._bases: dict[int, _Base] = {}
+        self._numbers: dict[str, int] = {}
+
+    def publish(
+        self, kb_id: int, version: str, *, term_counts: Mapping[str, int], chunks: int
+    ) -> None:
+        base = self._bases.setdefault(kb_id, _Base())
+        if version in base.versions:
+            return
+        kept = {self._number(term): term_counts[term] for term in _kept(term_counts)}
+        _add(base, kept, 1, chunks)
+        base.versions[version] = _Version(chunks, array("I", kept), array("I", kept.values()))
+
+    def withdraw(self, kb_id: int, version: str) -> None:
+        base = self._bases.get(kb_id)
+        gone = base.versions.pop(version, None) if base else None
+        if base is None or gone is None:
+            return
+        for hidden in gone.hidden.values():
+            _add(base, self._counts(hidden), 1, 1)
+        _add(base, dict(zip(gone.terms, gone.counts, strict=True)), -1, gone.chunks)
+
+    def hide(self, kb_id: int, version: str, hidden: Hidden) -> None:
+        """The chunk answers no more; again, to change only what stands in its place."""
+        base = self._bases.get(kb_id)
+        shown = base.versions.get(version) if base else None
+        if base is None or shown is None:
+            return
+        if hidden.doc_id not in shown.hidden:
+            _add(base, self._counts(hidden), -1, 1)
+        shown.hidden[hidden.doc_id] = hidden
+
+    def place(self, kb_id: int, overlay: str, version: str, position: int) -> None:
+        """Where the index of an edited chunk stands, so that its neighbours are known."""
+        base = self._bases.get(kb_id)
+        if base and overlay in base.versions:
+            base.versions[overlay].place = version, position
+
+    def drop(self, kb_id: int) -> None:
+        self._bases.pop(kb_id, None)
+
+    def live(self, kb_id: int) -> Set[str]:
+        base = self._bases.get(kb_id)
+        return base.versions.keys() if base else frozenset()
+
+    def answers(self, kb_id: int, version: str, doc_id: str) -> bool:
+        base = self._bases.get(kb_id)
+        shown = base.versions.get(version) if base else None
+        return shown is not None and doc_id not in shown.hidden
+
+    def file_version(self, kb_id: int, version: str) -> str:
+        """Of an edited chunk the version that its file has."""
+        base = self._bases.get(kb_id)
+        shown = base.versions.get(version) if base else None
+        return shown.place[0] if shown and shown.place else version
+
+    def patched(self, kb_id: int, version: str, position: int, context: str) -> str:
+        """The text around a chunk, with what stands there now in the place of hidden chunks."""
+        base = self._bases.get(kb_id) or _Base()
+        shown = base.versions.get(version)
+        if shown and shown.place:
+            version, position = shown.place
+            shown = base.versions.get(version)
+        text = context
+        for hidden in shown.hidden.values() if shown else ():
+            is_near = abs(hidden.position - position) <= _NEAR and hidden.context is not None
+            if is_near or hidden.context == context:
+                text = text.replace(hidden.text, hidden.replacement)
+        return text
+
+    def idf(self, kb_id: int, term: str) -> float:
+        base = self._bases.get(kb_id) or _Base()
+        number = self._numbers.get(term, -1)
+        return idf(base.chunks, base.frequencies.get(number, 0))
+
+    def _number(self, term: str) -> int:
+        return self._numbers.setdefault(term, len(self._numbers))
+
+    def _counts(self, hidden: Hidden) -> dict[int, int]:
+        return {self._number(term): 1 for term in _kept(hidden.terms)}
+
+
+def _kept(terms: Iterable[str]) -> list[str]:
+    return [term for term in terms if len(term) == 1 or not is_ideographic(term)]
+
+
+def _add(base: _Base, counts: Mapping[int, int], sign: int, chunks: int) -> None:
+    base.chunks += sign * chunks
+    for number, count in counts.items():
+        total = base.frequencies.get(number, 0) + sign * count
+        if total:
+            base.frequencies[number] = total
+        else:
+            base.frequencies.pop(number, None)
