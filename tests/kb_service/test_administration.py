@@ -167,8 +167,8 @@ async def test_a_file_on_its_way(make_settings: Make, gate: Gate) -> None:
     async with connected(gate.settings(make_settings), patience=0) as kb:
         await kb.create()
         gate.shut()
-        upload = {"files": [("files", TEXT), ("files", TRAVEL)]}
-        answer = await kb.http.post(f"{PATH}/kb1/files", headers=ADMIN, **upload)
+        upload = [("files", TEXT), ("files", TRAVEL)]
+        answer = await kb.http.post(f"{PATH}/kb1/files", headers=ADMIN, files=upload)
         jobs = [job["id"] for job in answer.json()["jobs"]]
         waiting = await files(kb)
         assert [item["job_id"] for item in waiting] == jobs
