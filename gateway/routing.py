@@ -42,6 +42,7 @@ class Route:
 
 _ADMIN = Route("", "", AUTH, "admin", surface="management", admin_cookie=True)
 _WRITER = replace(_ADMIN, upstream=KB, scope="kb:write")
+_FILE = "/admin/knowledge-bases/{kb_name}/files/{file_name:path}"
 
 
 def _admin(method: str, path: str, like: Route = _ADMIN, **changes: Any) -> Route:
@@ -166,6 +167,19 @@ ROUTES: tuple[Route, ...] = (
     _admin("GET", "/admin/knowledge-bases/{kb_name}/visibility", _WRITER),
     _admin("PUT", "/admin/knowledge-bases/{kb_name}/visibility", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/files", _WRITER, limit="upload", body_mb=None),
+    _admin("GET", "/admin/knowledge-bases/{kb_name}/chunking", _WRITER),
+    _admin("PUT", "/admin/knowledge-bases/{kb_name}/chunking", _WRITER),
+    _admin(
+        "POST", "/admin/knowledge-bases/{kb_name}/preview", _WRITER, limit="upload", body_mb=None
+    ),
+    _admin("POST", f"{_FILE}/preview", _WRITER, limit="upload"),
+    _admin("POST", f"{_FILE}/split", _WRITER, limit="upload"),
+    _admin("GET", f"{_FILE}/chunks", _WRITER),
+    _admin("POST", f"{_FILE}/chunks", _WRITER),
+    _admin("PATCH", f"{_FILE}/chunks/{{chunk_id}}", _WRITER),
+    _admin("DELETE", f"{_FILE}/chunks/{{chunk_id}}", _WRITER),
+    _admin("GET", f"{_FILE}/chunks/{{chunk_id}}/history", _WRITER),
+    _admin("POST", f"{_FILE}/chunks/{{chunk_id}}/restore", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/sources", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/sources", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/sources/{source_id}", _WRITER),

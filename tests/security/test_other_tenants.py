@@ -62,6 +62,7 @@ KNOWLEDGE_BASES: dict[tuple[str, str], Ask] = {
 }
 _SOURCES = "/admin/knowledge-bases/{kb_name}/sources"
 _PAGE: dict[str, object] = {"kind": "page", "url": "https://example.com/"}
+_FILE = "/admin/knowledge-bases/{kb_name}/files/{file_name:path}"
 IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/admin/knowledge-bases/{kb_name}"): {},
     ("PATCH", "/admin/knowledge-bases/{kb_name}"): {"json": {"info": "mine"}},
@@ -72,6 +73,19 @@ IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/admin/knowledge-bases/{kb_name}/visibility"): {},
     ("PUT", "/admin/knowledge-bases/{kb_name}/visibility"): {"json": {"visibility": "all"}},
     ("POST", "/admin/knowledge-bases/{kb_name}/files"): {"files": {"files": ("a.txt", b"mine")}},
+    ("GET", "/admin/knowledge-bases/{kb_name}/chunking"): {},
+    ("PUT", "/admin/knowledge-bases/{kb_name}/chunking"): {"json": {"splitter": "qa"}},
+    ("POST", "/admin/knowledge-bases/{kb_name}/preview"): {
+        "files": {"file": ("plan.txt", b"mine")}
+    },
+    ("POST", f"{_FILE}/preview"): {"json": {}},
+    ("POST", f"{_FILE}/split"): {"json": {}},
+    ("GET", f"{_FILE}/chunks"): {},
+    ("POST", f"{_FILE}/chunks"): {"json": {"content": "mine"}},
+    ("PATCH", f"{_FILE}/chunks/{{chunk_id}}"): {"json": {"content": "mine"}},
+    ("DELETE", f"{_FILE}/chunks/{{chunk_id}}"): {},
+    ("GET", f"{_FILE}/chunks/{{chunk_id}}/history"): {},
+    ("POST", f"{_FILE}/chunks/{{chunk_id}}/restore"): {"json": {"number": 1}},
     ("GET", _SOURCES): {},
     ("POST", _SOURCES): {"json": _PAGE},
     ("GET", f"{_SOURCES}/{{source_id}}"): {},
@@ -219,6 +233,7 @@ def test_another_tenants_knowledge_base_in_the_path(
 ) -> None:
     def asked(name: str) -> tuple[int, str]:
         path = route[1].replace("{kb_name}", name).replace("{source_id}", "1")
+        path = path.replace("{file_name:path}", "plan.txt").replace("{chunk_id}", "e1")
         answer = tenants.mallory.request(route[0], path, **IN_PATH[route])
         return answer.status_code, answer.json()["detail"].replace(name, "ID")
 
