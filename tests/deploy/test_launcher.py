@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 from tests.stack import (
     ROOT,
     SERVICES,
+    Stack,
     free_ports,
     is_ready,
     running_stack,
@@ -70,6 +71,13 @@ def _refused(environment: Mapping[str, str], *arguments: str) -> str:
     return ended.stderr
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One start for the tests that need no start of their own."""
+    with running_stack(tmp_path_factory.mktemp("running")) as stack:
+        yield stack
+
+
 def test_first_and_second_start(tmp_path: Path) -> None:
     """The key is shown once, secrets reach no log, and a second start keeps all data."""
     generated = {"H5_DEMO_SECRET": "", "CHAT2LLM_ADMIN_KEY": ""}
@@ -103,19 +111,19 @@ def test_first_and_second_start(tmp_path: Path) -> None:
     assert re.search(rf"^{client.id} .*kept", listed, re.MULTILINE)
 
 
-def test_a_killed_service_is_restarted_and_said_so(tmp_path: Path) -> None:
-    with running_stack(tmp_path) as stack:
-        before = _pids(stack.data)
-        for name in SERVICES:
-            os.kill(before[name], signal.SIGKILL)
-            _wait_for(stack.log, rf"{name} stopped unexpectedly \(killed by SIGKILL\); restarting")
-        until = time.monotonic() + _PATIENCE
-        while not all(is_ready(port) for port in stack.ports.values()):
-            assert time.monotonic() < until, stack.log.read_text()
-            time.sleep(0.05)
-        after = _pids(stack.data)
+@pytest.mark.xdist_group("launcher")
+def test_a_killed_service_is_restarted_and_said_so(running: Stack) -> None:
+    before = _pids(running.data)
+    for name in SERVICES:
+        os.kill(before[name], signal.SIGKILL)
+        _wait_for(running.log, rf"{name} stopped unexpectedly \(killed by SIGKILL\); restarting")
+    until = time.monotonic() + _PATIENCE
+    while not all(is_ready(port) for port in running.ports.values()):
+        assert time.monotonic() < until, running.log.read_text()
+        time.sleep(0.05)
+    after = _pids(running.data)
     assert all(after[name] != before[name] for name in SERVICES)
-    assert not any(_group_lives(pid) for pid in (*before.values(), *after.values()))
+    assert not any(_group_lives(pid) for pid in before.values())
 
 
 def test_a_service_that_cannot_start_backs_off_and_the_others_stay(tmp_path: Path) -> None:
@@ -139,7 +147,7 @@ def _seconds(clock: tuple[str, str]) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(clock[1]) / 1000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_one_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C reaches the whole foreground group, a closed terminal sends SIGHUP."""
     ports, environment = stack_environment(tmp_path)
@@ -188,14 +196,14 @@ def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
     assert "gateway: 203.0.113.9" in _refused(environment)
 
 
-def test_a_second_start_on_the_same_data_is_refused(tmp_path: Path) -> None:
-    with running_stack(tmp_path) as stack:
-        same = _refused(stack.env)
-        _, elsewhere = stack_environment(tmp_path)
-        other_ports = _refused(elsewhere)
-        assert all(is_ready(port) for port in stack.ports.values())
+@pytest.mark.xdist_group("launcher")
+def test_a_second_start_on_the_same_data_is_refused(running: Stack) -> None:
+    same = _refused(running.env)
+    _, elsewhere = stack_environment(running.data.parent)
+    other_ports = _refused(elsewhere)
+    assert all(is_ready(port) for port in running.ports.values())
     assert "perhaps another Chat2LLM" in same
-    assert f"Another Chat2LLM uses the data folder {stack.data}" in other_ports
+    assert f"Another Chat2LLM uses the data folder {running.data}" in other_ports
 
 
 @pytest.mark.parametrize(
@@ -240,7 +248,11 @@ def test_the_named_configuration_reaches_all_five(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     with started_launcher(os.environ, log, "--config", os.path.relpath(file, ROOT)) as process:
         wait_until_ready(ports.values(), process, log)
+        pids = _pids(data)
+        process.terminate()
+        assert process.wait(_PATIENCE) == 0, log.read_text()
     assert (data / "session" / "session.db").is_file()
+    assert not any(_group_lives(pid) for pid in pids.values())
 
 
 def test_services_outlive_a_console_that_nobody_reads(tmp_path: Path) -> None:
@@ -263,13 +275,12 @@ def test_services_outlive_a_console_that_nobody_reads(tmp_path: Path) -> None:
         process.wait(_PATIENCE)
 
 
-def test_services_may_open_many_files(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("launcher")
+def test_services_may_open_many_files(running: Stack) -> None:
     """A stream takes two descriptors in the gateway; 1,000 of them need more than the usual."""
-    with running_stack(tmp_path) as stack:
-        pid = _pids(stack.data)["gateway"]
-        limits = Path(f"/proc/{pid}/limits")
-        if not limits.exists():
-            pytest.skip("no /proc here")
-        found = re.search(r"Max open files +(\d+)", limits.read_text())
+    limits = Path(f"/proc/{_pids(running.data)['gateway']}/limits")
+    if not limits.exists():
+        pytest.skip("no /proc here")
+    found = re.search(r"Max open files +(\d+)", limits.read_text())
     assert found
     assert int(found[1]) >= 4096
