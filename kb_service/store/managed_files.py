@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, String, and_, case, exists, func, literal, or_, select, union_all
+from sqlalchemy import Select, and_, case, exists, func, literal, or_, select, union_all
 from sqlmodel import col
 
 from kb_service.entities import FileState, ManagedFile
-from kb_service.models import ChunkRow, FileRow, JobRow
+from kb_service.models import FileRow, JobRow
 from kb_service.store.job_rows import GIVEN_UP, NO_CONTENT
+from kb_service.store.sizes import Size, sizes
 from servicekit.database import Database
 
 
@@ -39,18 +40,12 @@ class ManagedFileStore:
             (total,) = (await session.exec(count)).one()
             page = wanted.order_by(files.c.name).offset(start).limit(limit)
             rows = [dict(row._mapping) for row in await session.exec(page)]
-            versions = [row["live_version"] for row in rows if row["live_version"]]
-            lengths: Any = select(
-                col(ChunkRow.version), func.sum(func.length(ChunkRow.content))
-            ).where(col(ChunkRow.version).in_(versions))
-            characters = dict(list(await session.exec(lengths.group_by(col(ChunkRow.version)))))
-        return FilePage(
-            [
-                ManagedFile(characters=characters.get(row.pop("live_version"), 0), **row)
-                for row in rows
-            ],
-            total,
-        )
+            known = await sizes(session, kb_id, [row["name"] for row in rows])
+        return FilePage([_file(row, known.get(row["name"], Size(0, 0))) for row in rows], total)
+
+
+def _file(row: dict[str, Any], size: Size) -> ManagedFile:
+    return ManagedFile(chunks=size.chunks, characters=size.characters, **row)
 
 
 def _newest_jobs(kb_id: int) -> Any:
@@ -76,14 +71,12 @@ def _known(kb_id: int) -> Select[Any]:
         case((is_told, job.c.reason), else_=literal("")).label("reason"),
         job.c.id.label("job_id"),
         case((is_new, job.c.content_size), else_=FileRow.file_size).label("size"),
-        col(FileRow.docs_count).label("chunks"),
         col(FileRow.document_loader_name).label("loader"),
         col(FileRow.text_splitter_name).label("splitter"),
         col(FileRow.custom_docs).label("custom_docs"),
         case((is_new, job.c.create_time), else_=FileRow.upload_time).label("upload_time"),
         case((is_new, job.c.owner_client), else_=FileRow.owner_client).label("owner_client"),
         case((is_new, job.c.owner_user), else_=FileRow.owner_user).label("owner_user"),
-        col(FileRow.live_version).label("live_version"),
     )
     return columns.outerjoin(job, job.c.file_name == FileRow.file_name).where(
         col(FileRow.kb_id) == kb_id,
@@ -101,14 +94,12 @@ def _failed_at_first(kb_id: int) -> Select[Any]:
         job.c.reason.label("reason"),
         job.c.id.label("job_id"),
         job.c.content_size.label("size"),
-        literal(0).label("chunks"),
         literal("").label("loader"),
         literal("").label("splitter"),
         literal(False).label("custom_docs"),
         job.c.create_time.label("upload_time"),
         job.c.owner_client.label("owner_client"),
         job.c.owner_user.label("owner_user"),
-        literal(None, String(32)).label("live_version"),
     ).where(_has_failed(job), job.c.content_id.is_not(None), ~exists().where(same))
 
 

@@ -10,13 +10,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kb_service.entities import Missed, SearchCounts, Statistics
 from kb_service.models import (
-    ChunkRow,
     FileRow,
     KnowledgeBaseRow,
     MissedQueryRow,
     QuestionRow,
     SearchCountRow,
 )
+from kb_service.store.sizes import sizes
 from servicekit.database import Database
 
 MISSED_KEPT = 100
@@ -41,11 +41,6 @@ class StatisticsStore:
                 await _tap(session, name, counts[kb_id].asked)
 
     async def of(self, kb_id: int) -> Statistics:
-        size = (
-            select(func.count(), func.coalesce(func.sum(func.length(ChunkRow.content)), 0))
-            .join(FileRow, col(FileRow.live_version) == col(ChunkRow.version))
-            .where(col(FileRow.kb_id) == kb_id)
-        )
         files = select(func.count()).where(col(FileRow.kb_id) == kb_id, col(FileRow.listed))
         missed = (
             select(MissedQueryRow)
@@ -54,12 +49,12 @@ class StatisticsStore:
             .limit(MISSED_KEPT)
         )
         async with self._database.reading() as session:
-            chunks, characters = (await session.exec(size)).one()
+            answering = (await sizes(session, kb_id)).values()
             counted = await session.get(SearchCountRow, kb_id)
             return Statistics(
                 files=(await session.exec(files)).one(),
-                chunks=chunks,
-                characters=characters,
+                chunks=sum(size.chunks for size in answering),
+                characters=sum(size.characters for size in answering),
                 searches=counted.searches if counted else 0,
                 misses=counted.misses if counted else 0,
                 last_search=counted.last_search if counted else None,

@@ -235,3 +235,28 @@ async def test_what_is_counted_has_bounds(store: FailingStore) -> None:
     assert (len(counts[1].missed), len(counts[1].asked)) == (100, 1_000)
     assert list(counts[1].missed.values())[-1].query == "没有 2999"
     assert max(counts[1].asked.values()) == 2
+
+
+async def test_edited_passages_count_as_they_are_now(kb: Kb) -> None:
+    await kb.create()
+    await kb.uploaded(
+        ("a.txt", "年假每年十天。\n\n病假须附证明。".encode()), chunk_size="10", chunk_overlap="0"
+    )
+    path = "/admin/knowledge-bases/kb1/files"
+    chunks = f"{path}/a.txt/chunks"
+
+    async def sizes() -> list[tuple[int, int]]:
+        [file] = (await kb.get(path)).json()["items"]
+        whole = await numbers(kb)
+        return [(one["chunks"], one["characters"]) for one in (file, whole)]
+
+    [first, second] = (await kb.get(chunks)).json()["items"]
+    length = len(first["content"] + second["content"])
+    assert await sizes() == [(2, length)] * 2
+    body = {"content": first["content"] + "可结转。"}
+    await kb.http.patch(f"{chunks}/{first['id']}", json=body, headers=ADMIN)
+    assert await sizes() == [(2, length + 4)] * 2
+    await kb.post(chunks, {"content": "婚假三天。"})
+    assert await sizes() == [(3, length + 9)] * 2
+    await kb.http.patch(f"{chunks}/{second['id']}", json={"enabled": False}, headers=ADMIN)
+    assert await sizes() == [(2, length + 9 - len(second["content"]))] * 2
