@@ -262,7 +262,8 @@ def _folders(pid: int) -> list[Path]:
 def _group(leader: int) -> list[int]:
     """Of a process group, those that still run."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if _state(pid)[2:3] == [str(leader)] and _state(pid)[0] != "Z"]
+    states = ((pid, _state(pid)) for pid in pids)  # asked once: it may end meanwhile
+    return [pid for pid, state in states if state[2:3] == [str(leader)] and state[0] != "Z"]
 
 
 def _state(pid: int) -> list[str]:
