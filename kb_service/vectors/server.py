@@ -60,6 +60,8 @@ class QdrantIndex:
             await self._client.delete(self._collection, chosen, wait=True)
 
     async def remove(self, point_ids: Sequence[str]) -> None:
+        if not point_ids:
+            return  # the server takes it for a mistake
         with _errors_of_ours():
             chosen = models.PointIdsList(points=list(point_ids))
             await self._client.delete(self._collection, chosen, wait=True)

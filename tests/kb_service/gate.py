@@ -21,6 +21,7 @@ class Gate:
     """Open at first; while it is shut, `asked` tells that somebody waits before it."""
 
     url: str = ""
+    status: int = 200
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,7 +37,7 @@ class Gate:
         self.asked.set()
         await self.is_open.wait()
         data = [{"index": n, "embedding": [1.0, float(len(text))]} for n, text in enumerate(texts)]
-        return Response(json.dumps({"data": data}))
+        return Response(json.dumps({"data": data}), self.status)
 
     def settings(self, make: Any, **options: Any) -> KbSettings:
         made: KbSettings = make(

@@ -315,6 +315,38 @@ async def test_an_edit_while_its_file_is_indexed_is_not_lost(
         assert await texts(kb, "年假") == ["年假每年二十天。"]
 
 
+async def test_without_the_embedder_an_edit_fails_and_nothing_changes(
+    make_settings: Make, gate: Gate, tmp_path: Path
+) -> None:
+    async with connected(gate.settings(make_settings)) as kb:
+        await filled(kb)
+        found = await chunk(kb, "年假")
+        gate.status = 400
+        answer = await kb.http.patch(
+            f"{BASE}/{found['id']}", json={"content": "年假每年二十天。"}, headers=OWNER
+        )
+        gate.status = 200
+        assert (answer.status_code, answer.json()["code"]) == (502, "upstream_error")
+        assert await listed(kb, text="年假") == [found]
+        assert await texts(kb, "年假") == [LINES[1]]
+        assert count(tmp_path, "index_version") == 1
+
+
+async def test_edits_move_to_another_embedding_model(make_settings: Make, gate: Gate) -> None:
+    async with connected(make_settings()) as kb:
+        await filled(kb)
+        await edit(kb, "年假", "年假每年二十天。")
+    async with connected(gate.settings(make_settings)) as kb:
+        assert await texts(kb, "年假") == ["年假每年二十天。"]
+        await change(kb, (await chunk(kb, "婚假"))["id"], content="婚假改为五天。")
+        assert await texts(kb, "婚假") == ["婚假改为五天。"]
+        await reingested(kb, "recreate")
+        assert await texts(kb, "年假") == ["年假每年二十天。"]
+        assert await texts(kb, "婚假") == ["婚假改为五天。"]
+    async with connected(make_settings()) as kb:  # back again: by words alone
+        assert await texts(kb, "年假") == ["年假每年二十天。"]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"content": " "}, {"content": "x" * 20_001}, {"content": "\0"}, {"enabled": "maybe"}]
 )

@@ -182,6 +182,13 @@ async def test_deleting_what_is_not_there_changes_nothing(index: VectorIndex) ->
     assert await index.count(1) == 1
 
 
+async def test_removing_single_points_leaves_the_others(index: VectorIndex) -> None:
+    await index.upsert([point(number, CAT) for number in range(3)])
+    await index.remove([point(1).id, point(9).id])
+    await index.remove([])
+    assert sorted(await found(index, CAT)) == ["0", "2"]
+
+
 async def test_count_by_version(index: VectorIndex) -> None:
     await index.upsert([point(1, CAT), point(2, CAT), point(3, CAT, version="v2")])
     assert (await index.count(1, "v1"), await index.count(1, "v2")) == (2, 1)
