@@ -347,7 +347,13 @@ async def test_the_types_of_contents(kb: Kb) -> None:
 async def test_bug_13_the_metadata_of_passages_is_kept_and_given_back(make_settings: Make) -> None:
     """Through a restart and a rebuild, in any shape that JSON has."""
     settings = make_settings()
-    metadata: dict[str, Any] = {"source": "x", "作者": "小明", "tags": ["a", {"b": None}], "page": 3, "ok": True}
+    metadata: dict[str, Any] = {
+        "source": "x",
+        "作者": "小明",
+        "tags": ["a", {"b": None}],
+        "page": 3,
+        "ok": True,
+    }
     passage = {"page_content": "员工每年享有十天带薪年假。", "metadata": metadata}
     async with connected(settings) as kb:
         await kb.create()
@@ -381,11 +387,15 @@ async def test_bug_20_thresholds_and_scores_are_of_one_scale(kb: Kb) -> None:
     await kb.uploaded(CSV, ("b.txt", "年假以外的各种事情，例如出差、报销、培训和会议。".encode()))
     for path in (f"{P}/search_docs", "/internal/search"):
         for threshold in (0, 0.5, 1, 1.5, 2):
-            body: dict[str, Any] = NAMED | {"query": "年假有几天", "score_threshold": threshold, "top_k": 10}
+            body: dict[str, Any] = NAMED | {
+                "query": "年假有几天",
+                "score_threshold": threshold,
+                "top_k": 10,
+            }
             answer = await kb.post(path, body)
             assert answer.status_code == 200, answer.text
             found = answer.json() if path.startswith(P) else answer.json()["passages"]
             assert all(0 <= one["score"] <= threshold for one in found)
         for wrong in (-0.1, 2.1):
-            body = NAMED | {"query": "年假", "score_threshold": wrong}
-            assert (await kb.post(path, body)).status_code == 422
+            answer = await kb.post(path, body | {"score_threshold": wrong})
+            assert answer.status_code == 422
