@@ -180,6 +180,7 @@ ROUTES: tuple[Route, ...] = (
     _admin("DELETE", f"{_FILE}/chunks/{{chunk_id}}", _WRITER),
     _admin("GET", f"{_FILE}/chunks/{{chunk_id}}/history", _WRITER),
     _admin("POST", f"{_FILE}/chunks/{{chunk_id}}/restore", _WRITER),
+    _admin("POST", "/admin/knowledge-bases/{kb_name}/files/known", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/sources", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/sources", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/sources/{source_id}", _WRITER),

@@ -1,7 +1,23 @@
-"""`python -m kb_service` runs the service."""
+"""`python -m kb_service` runs the service; `python -m kb_service import DIR` sends it files."""
 
+import os
+import sys
+
+from kb_service.commands import CommandFault, parser, run
 from kb_service.settings import KbSettings
 from servicekit.app import serve
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+    if arguments.command is None:
+        serve("kb_service.app:create_app", _address)
+        return
+    try:
+        sys.exit(run(arguments, os.environ.get("CHAT2LLM_API_KEY", "")))
+    except CommandFault as fault:
+        print(f"python -m kb_service: {fault}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _address() -> tuple[str, int]:
@@ -10,4 +26,4 @@ def _address() -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    serve("kb_service.app:create_app", _address)
+    main()

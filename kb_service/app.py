@@ -23,6 +23,7 @@ from kb_service.api import (
     internal,
     jobs,
     knowledge_bases,
+    known_files,
     questions,
     sources,
     splitting,
@@ -42,6 +43,7 @@ from kb_service.jobs.queue import Queue
 from kb_service.jobs.sweep import Sweep
 from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
+from kb_service.known_files import KnownFiles
 from kb_service.library import Library
 from kb_service.overlays import Overlays
 from kb_service.parsers import ParserPool
@@ -96,7 +98,7 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
     for module in (
         *(knowledge_bases, documents, questions, embeddings, internal),
-        *(administration, admin_questions, jobs, sources),
+        *(administration, admin_questions, jobs, sources, known_files),
     ):
         app.include_router(module.router)
     for module in (splitting, chunks):
@@ -190,6 +192,7 @@ async def _start(
         chunks=Chunks(ChunkStore(database), overlays),
         previews=_previews(stack, library, content, settings),
         sources=register,
+        known_files=KnownFiles(files, job_rows, content),
         chunking=_chunking(settings),
         upload_max_mb=settings.upload_max_mb,
     )

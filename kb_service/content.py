@@ -1,5 +1,6 @@
 """The bytes of uploaded files on disk, under ids of ours: no name from outside becomes a path."""
 
+import hashlib
 import math
 import os
 import shutil
@@ -33,6 +34,9 @@ class ContentFolder:
 
     async def has(self, kb_id: int, content_id: str) -> bool:
         return await to_thread.run_sync(self.path(kb_id, content_id).is_file)
+
+    async def is_same(self, kb_id: int, content_id: str, *, size: int, sha256: str) -> bool:
+        return await to_thread.run_sync(_is_same, self.path(kb_id, content_id), size, sha256)
 
     async def remove(self, kb_id: int, content_id: str) -> None:
         path = self.path(kb_id, content_id)
@@ -74,6 +78,16 @@ class ContentFolder:
         for path in orphans:
             path.unlink(missing_ok=True)
         return len(orphans)
+
+
+def _is_same(path: Path, size: int, sha256: str) -> bool:
+    try:
+        if path.stat().st_size != size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:  # replaced meanwhile
+        return False
 
 
 def _written(path: Path) -> float:

@@ -7,6 +7,7 @@ from kb_service.embeddings import Embedder
 from kb_service.entities import ChunkOptions
 from kb_service.ingest import Ingest
 from kb_service.jobs.queue import Queue
+from kb_service.known_files import KnownFiles
 from kb_service.library import Library
 from kb_service.previews import Previews
 from kb_service.questions import Questions
@@ -32,5 +33,6 @@ class Context:
     previews: Previews
     chunks: Chunks
     sources: Register
+    known_files: KnownFiles
     chunking: ChunkOptions
     upload_max_mb: int

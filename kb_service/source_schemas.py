@@ -1,4 +1,4 @@
-"""What the management of web sources has on the wire."""
+"""What the management of web sources has on the wire, and what an import asks."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -139,3 +139,17 @@ class PageItems(BaseModel):
     total: int
     page: int
     page_size: int
+
+
+class FingerprintItem(BaseModel):
+    name: Annotated[str, Field(max_length=1_000)]
+    size: Annotated[int, Field(ge=0, lt=2**63)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class FingerprintsBody(BaseModel):
+    files: Annotated[list[FingerprintItem], Field(max_length=500)]
+
+
+class KnownNames(BaseModel):
+    known: list[str]

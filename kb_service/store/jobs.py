@@ -90,6 +90,16 @@ class JobStore:
         async with self._database.reading() as session:
             return (await session.exec(newest.limit(1))).first()
 
+    async def content_on_its_way(self, kb_id: int, name: str) -> str | None:
+        """The same, by its id."""
+        newest = (
+            select(col(JobRow.content_id))
+            .where(*of_file(kb_id, name, ACTIVE), col(JobRow.content_id).is_not(None))
+            .order_by(col(JobRow.id).desc())
+        )
+        async with self._database.reading() as session:
+            return (await session.exec(newest.limit(1))).first()
+
     async def queued_of(self, client_id: str) -> int:
         waiting = [col(JobRow.state) == "queued", col(JobRow.owner_client) == client_id]
         async with self._database.reading() as session:

@@ -18,12 +18,14 @@ def test_what_is_stored_is_read_again(splitter: str) -> None:
         "heading_prefix": True,
         "window": 3,
         "parent_size": 900,
+        "header_row": False,
     }
     options = ChunkOptions.from_json(given)
     stored = options.to_json()
     assert ChunkOptions.from_json(stored) == options
     assert stored.items() <= given.items()
-    assert {"heading_prefix", "window", "parent_size"} & stored.keys() == {*SPLITTERS[splitter]}
+    own = {"heading_prefix", "window", "parent_size", "header_row"}
+    assert own & stored.keys() == {*SPLITTERS[splitter]}
 
 
 def test_every_name_has_a_splitter() -> None:

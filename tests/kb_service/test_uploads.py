@@ -103,14 +103,14 @@ async def test_names_that_are_no_good_have_a_reason_and_nothing_is_stored(
 async def test_one_bad_file_does_not_stop_the_others(kb: Kb) -> None:
     await kb.create()
     failed = await kb.uploaded(
-        ("bad.zip", b"PK"),
+        ("bad.rar", b"PK"),
         ("noext", LEAVE),
         ("fake.pdf", LEAVE),
         ("empty.txt", b""),
         ("scan.pdf", pdf_file([])),
         ("good.TXT", LEAVE),
     )
-    assert failed["bad.zip"] == "加载文档 bad.zip 时出错：暂未支持的文件格式 .zip"
+    assert failed["bad.rar"] == "加载文档 bad.rar 时出错：暂未支持的文件格式 .rar"
     assert failed["noext"] == "加载文档 noext 时出错：暂未支持的文件格式 "
     assert failed["fake.pdf"].startswith("从文件 kb1/fake.pdf 加载文档时出错：内容是文本")
     assert failed["empty.txt"].startswith("从文件 kb1/empty.txt 加载文档时出错：文件为空")

@@ -86,6 +86,7 @@ IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
     ("DELETE", f"{_FILE}/chunks/{{chunk_id}}"): {},
     ("GET", f"{_FILE}/chunks/{{chunk_id}}/history"): {},
     ("POST", f"{_FILE}/chunks/{{chunk_id}}/restore"): {"json": {"number": 1}},
+    ("POST", "/admin/knowledge-bases/{kb_name}/files/known"): {"json": {"files": []}},
     ("GET", _SOURCES): {},
     ("POST", _SOURCES): {"json": _PAGE},
     ("GET", f"{_SOURCES}/{{source_id}}"): {},

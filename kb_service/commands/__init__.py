@@ -1,0 +1,53 @@
+"""`python -m kb_service COMMAND`: what people do with the running service, over HTTP."""
+
+import argparse
+from pathlib import Path
+
+from kb_service.commands.importing import Import
+from kb_service.commands.remote import CommandFault, Remote
+
+__all__ = ["CommandFault", "parser", "run"]
+_URL = "http://127.0.0.1:7861"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Without a command the service runs."""
+    made = argparse.ArgumentParser(
+        prog="python -m kb_service",
+        description="Serve, or import a folder. 启动服务，或导入文件夹。",
+    )
+    made.add_argument("--config", metavar="FILE", help="config.ini to read 配置文件")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND")
+    about = "Send the files of a folder or zip to the running service. 将文件夹或 zip 导入知识库。"
+    importing = commands.add_parser(
+        "import",
+        help=about,
+        description=f"{about} Interrupted, it goes on where it stopped when it is called again. "
+        "中断后重新运行即可继续。 The API key comes from --key-file or the environment variable "
+        "CHAT2LLM_API_KEY. 密钥取自 --key-file 或环境变量 CHAT2LLM_API_KEY。",
+    )
+    importing.add_argument("folder", metavar="DIR", type=Path, help="folder, or zip file 文件夹")
+    importing.add_argument("--kb", required=True, metavar="NAME", help="knowledge base 知识库名称")
+    importing.add_argument("--create", action="store_true", help="make it if need be 不存在时新建")
+    importing.add_argument("--url", default=_URL, help=f"of the gateway 网关地址 ({_URL})")
+    importing.add_argument("--key-file", metavar="FILE", type=Path, help="API key 密钥文件")
+    return made
+
+
+def run(arguments: argparse.Namespace, key: str) -> int:
+    """The exit code: 1 when files were refused. Raises CommandFault."""
+    if arguments.key_file:
+        try:
+            key = arguments.key_file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandFault(f"无法读取密钥文件。The key file cannot be read: {error}") from None
+    if not key or not key.isascii():
+        raise CommandFault(
+            "缺少 API 密钥：请使用 --key-file 或环境变量 CHAT2LLM_API_KEY。"
+            "No API key: give --key-file or set CHAT2LLM_API_KEY."
+        )
+    if not arguments.folder.exists():
+        raise CommandFault(f"找不到 {arguments.folder}。There is no such folder.")
+    with Remote(arguments.url, key, arguments.kb) as remote:
+        remote.find_knowledge_base(create=arguments.create)
+        return Import(remote, arguments.folder).run()

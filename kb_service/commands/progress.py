@@ -1,0 +1,56 @@
+"""How far a command is: a bar on a terminal, else a line now and then."""
+
+import shutil
+import sys
+import time
+import unicodedata
+from collections.abc import Sequence
+from typing import Self
+
+_LINE_AFTER = 10.0
+_SHOWN = 200
+
+
+class Progress:
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._said = total, 0, time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm  # the service, which knows this module too, does without
+
+            self._bar = tqdm(total=total, unit="", dynamic_ncols=True, desc="import 导入")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def advance(self, number: int) -> None:
+        self._done += number
+        if self._bar is not None:
+            self._bar.update(number)
+        elif time.monotonic() - self._said > _LINE_AFTER:
+            self._said = time.monotonic()
+            print(f"{self._done} / {self._total}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    if not rows:
+        return
+    print(f"\n{title} ({len(rows)})")
+    widest = max(_width(name) for name, _ in rows[:_SHOWN])
+    column = min(widest, shutil.get_terminal_size().columns // 2)
+    for name, reason in rows[:_SHOWN]:
+        print(f"  {name}{' ' * max(column - _width(name), 0)}  {' '.join(reason.split())}")
+    if len(rows) > _SHOWN:
+        print(f"  … {len(rows) - _SHOWN} more 另有 {len(rows) - _SHOWN} 条")
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
