@@ -2,14 +2,12 @@
 
 from typing import Any, cast
 
-from sqlalchemy import Boolean, Text, case, exists, false, func, literal, null, true, union_all
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import func
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from kb_service.chunk_entities import (
-    Chunk,
     ChunkAction,
     ChunkEdit,
     ChunkPage,
@@ -21,6 +19,7 @@ from kb_service.chunk_entities import (
 from kb_service.entities import Owner
 from kb_service.errors import ChunkChanged, EditsChanged
 from kb_service.models import ChunkEditRow, ChunkRevisionRow, ChunkRow, FileRow
+from kb_service.store.chunk_listing import chunk_of, hides, is_in_state, listing, version_of
 from kb_service.store.edits import columns_of, edit_of, edits_of, put_live, retire
 from servicekit.database import Database
 
@@ -40,17 +39,17 @@ class ChunkStore:
         limit: int,
     ) -> ChunkPage:
         """In the order of the file; those whose text has `text` in it."""
-        listed = _listing(kb_id, name)
+        listed = listing(kb_id, name)
         chosen = [listed.c.content.icontains(text, autoescape=True)] if text else []
         if state:
-            chosen.append(_is_in_state(listed, state))
+            chosen.append(is_in_state(listed, state))
         order = (listed.c.position, listed.c.rank, listed.c.edit_id)
         rows: Any = sql_select(listed).where(*chosen).order_by(*order)
         total: Any = sql_select(func.count()).select_from(listed).where(*chosen)
         async with self._database.reading() as session:
             (number,) = (await session.exec(total)).one()
             found = await session.exec(rows.offset(start).limit(limit))
-            return ChunkPage([_chunk(row) for row in found], number)
+            return ChunkPage([chunk_of(row) for row in found], number)
 
     async def passage(self, version: str, position: int) -> Passage | None:
         async with self._database.reading() as session:
@@ -71,7 +70,7 @@ class ChunkStore:
             col(ChunkEditRow.kb_id) == kb_id,
             col(ChunkEditRow.file_name) == name,
             col(ChunkEditRow.position) == position,
-            *_hides(),
+            *hides(),
         )
         async with self._database.reading() as session:
             row = (await session.exec(rows)).first()
@@ -109,7 +108,7 @@ class ChunkStore:
         Gives it as it is stored, and the version that answers no more. Raises ChunkChanged.
         """
         async with self._database.transaction() as session:
-            live = await session.exec(_version_of(edit.kb_id, edit.file_name).with_for_update())
+            live = await session.exec(version_of(edit.kb_id, edit.file_name).with_for_update())
             if live.first() != base:
                 raise ChunkChanged
             row = await _row(session, edit)
@@ -180,84 +179,4 @@ def _entity(row: ChunkRevisionRow, before: str | None) -> Revision:
         is_enabled=row.is_enabled,
         author=Owner(row.client_id, row.user_id),
         time=row.create_time,
-    )
-
-
-def _version_of(kb_id: int, name: str) -> Any:
-    return select(FileRow.live_version).where(
-        col(FileRow.kb_id) == kb_id, col(FileRow.file_name) == name
-    )
-
-
-def _hides() -> list[Any]:
-    return [
-        col(ChunkEditRow.is_added).is_(False),
-        col(ChunkEditRow.is_lost).is_(False),
-        col(ChunkEditRow.is_deleted).is_(False),
-    ]
-
-
-def _listing(kb_id: int, name: str) -> Any:
-    """The file's own chunks that nothing stands for, and all edits that were not deleted."""
-    of_file = [col(ChunkEditRow.kb_id) == kb_id, col(ChunkEditRow.file_name) == name]
-    own = sql_select(
-        col(ChunkRow.version),
-        col(ChunkRow.position),
-        literal(0).label("rank"),
-        literal(0).label("edit_id"),
-        col(ChunkRow.content),
-        col(ChunkRow.context),
-        col(ChunkRow.meta_data),
-        sql_cast(null(), Text).label("anchor"),
-        sql_cast(true(), Boolean).label("is_enabled"),
-        sql_cast(false(), Boolean).label("is_added"),
-        sql_cast(false(), Boolean).label("is_lost"),
-    ).where(
-        col(ChunkRow.version) == _version_of(kb_id, name).scalar_subquery(),
-        ~exists().where(*of_file, col(ChunkEditRow.position) == col(ChunkRow.position), *_hides()),
-    )
-    is_beside = col(ChunkEditRow.is_added) | col(ChunkEditRow.is_lost)
-    edits = sql_select(
-        sql_cast(null(), Text),
-        col(ChunkEditRow.position),
-        case((is_beside, 1), else_=0),
-        col(ChunkEditRow.id),
-        col(ChunkEditRow.content),
-        col(ChunkEditRow.context),
-        col(ChunkEditRow.meta_data),
-        col(ChunkEditRow.anchor),
-        col(ChunkEditRow.is_enabled),
-        col(ChunkEditRow.is_added),
-        col(ChunkEditRow.is_lost),
-    ).where(*of_file, col(ChunkEditRow.is_deleted).is_(False))
-    return union_all(own, edits).subquery()
-
-
-def _is_in_state(listed: Any, state: ChunkState) -> Any:
-    if state == "disabled":
-        return ~listed.c.is_enabled
-    is_beside = listed.c.is_added | listed.c.is_lost
-    if state == "added":
-        return listed.c.is_enabled & is_beside
-    is_edited = (listed.c.edit_id != 0) & (listed.c.content != listed.c.anchor)
-    return listed.c.is_enabled & ~is_beside & (is_edited if state == "edited" else ~is_edited)
-
-
-def _chunk(row: Any) -> Chunk:
-    is_edit = row.edit_id != 0
-    state: ChunkState = "enabled"
-    if not row.is_enabled:
-        state = "disabled"
-    elif row.is_added or row.is_lost:
-        state = "added"
-    elif is_edit and row.content != row.anchor:
-        state = "edited"
-    return Chunk(
-        id=f"e{row.edit_id}" if is_edit else f"{row.version}-{row.position}",
-        position=row.position,
-        content=row.content,
-        context=row.context,
-        metadata=row.meta_data,
-        state=state,
-        original=row.anchor if is_edit and not row.is_added else None,
     )

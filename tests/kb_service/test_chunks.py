@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from kb_service.chunk_entities import EditPlan
+from kb_service.entities import Content, NewVersion
+from kb_service.errors import EditsChanged
 from kb_service.settings import KbSettings
+from kb_service.store import FileStore, JobStore, LeaseStore, VersionStore
+from servicekit.database import Database, sqlite_url
 from tests.kb_service.conftest import OWNER, READER, STRANGER, Kb, connected
 from tests.kb_service.gate import Gate, gated
+from tests.kb_service.jobs import new_job
 from tests.kb_service.test_durability import points
 from tests.kb_service.test_jobs import add, count, over
 
@@ -313,6 +319,29 @@ async def test_an_edit_while_its_file_is_indexed_is_not_lost(
         await changing
         assert (await over(kb, job["jobs"][0]["id"]))["state"] == "done"
         assert await texts(kb, "年假") == ["年假每年二十天。"]
+
+
+async def test_a_flip_that_was_planned_for_other_edits_is_refused(
+    make_settings: Make, tmp_path: Path
+) -> None:
+    async with connected(make_settings()) as kb:
+        await filled(kb)
+        await edit(kb, "年假", "年假每年二十天。")
+    database = Database(sqlite_url(tmp_path / "kb" / "kb.db"), package="kb_service")
+    files, leases = FileStore(database), LeaseStore(database)
+    [job_id] = await JobStore(database).add([new_job("a.txt", "7", "c1")])
+    job = await leases.claim()
+    assert job
+    assert job.id == job_id
+    await VersionStore(database, collection="lexical").begin("v2", 1, job.lease)
+    new = NewVersion("v2", 1, "a.txt", Content("c1", 1, 1.0), False, job.options, "", "", 0, b"")
+    before = await files.find(1, "a.txt")
+    for seen in (frozenset[tuple[int, int]](), frozenset({(1, 2)})):
+        with pytest.raises(EditsChanged):
+            await files.go_live(new, job.lease, EditPlan(seen))
+    assert await files.find(1, "a.txt") == before
+    await files.go_live(new, job.lease, EditPlan(frozenset({(1, 1)})))
+    await database.close()
 
 
 async def test_without_the_embedder_an_edit_fails_and_nothing_changes(

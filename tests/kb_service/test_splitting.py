@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kb_service.conftest import OWNER, READER, STRANGER, Kb
+from tests.kb_service.files.make import FOLDER
 from tests.kb_service.test_jobs import add, over
 
 BASE = "/admin/knowledge-bases/kb1"
@@ -150,3 +151,14 @@ async def test_what_may_not_be_seen_is_not_there(owned: Kb) -> None:
     assert (await owned.get(f"{BASE}/chunking", STRANGER)).status_code == 404
     put = await owned.http.put(f"{BASE}/chunking", json={}, headers=STRANGER)
     assert put.status_code == 404
+
+
+async def test_a_found_passage_says_where_it_stands(owned: Kb) -> None:
+    """So that a citation can say: manual.pdf, page 1, 3.2 Leave."""
+    files = [(name, (FOLDER / name).read_bytes()) for name in ("manual.pdf", "staff.xlsx")]
+    assert await owned.uploaded(*files) == {}
+    (found,) = await owned.search("3.2 年假", top_k=1)
+    assert (found["metadata"]["source"], found["metadata"]["page"]) == ("manual.pdf", 1)
+    assert found["metadata"]["title"] == "第三章 休假 > 3.2 年假"
+    (found,) = await owned.search("张三 研发", top_k=1)
+    assert (found["metadata"]["source"], found["metadata"]["sheet"]) == ("staff.xlsx", "员工")
