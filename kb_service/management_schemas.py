@@ -12,10 +12,11 @@ from kb_service.questions.suggesting import Suggestion
 from kb_service.schemas import UtcTime
 
 BaseName = Annotated[str, Field(max_length=255)]
-ZhName = Annotated[str, Field(max_length=255)]
-Info = Annotated[str, Field(max_length=2_000)]
-Query = Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
-Answer = Annotated[str, Field(max_length=LONGEST_ANSWER)]
+# No database but SQLite stores NUL.
+ZhName = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
+Info = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
+Query = Annotated[str, Field(max_length=LONGEST, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+Answer = Annotated[str, Field(max_length=LONGEST_ANSWER, pattern=r"^[^\x00]*$")]
 
 
 class Page(BaseModel):

@@ -52,7 +52,7 @@ class Tally:
 
     async def of(self, kb: KnowledgeBase) -> Statistics:
         """Up to this moment; what other processes count comes within seconds."""
-        await self.write()
+        await self.catch_up()
         return await self._store.of(kb.id)
 
     async def write(self) -> None:
@@ -66,21 +66,22 @@ class Tally:
                     self._put_back(kb_id, unwritten)
                 raise
 
+    async def catch_up(self) -> None:
+        """The same for whom it is no reason to fail."""
+        try:
+            await self.write()
+        except Exception:  # a boundary: what was counted is kept and tried again
+            logger.exception("statistics could not be written")
+
     async def run(self) -> None:
         """Until cancelled, and then once more."""
         try:
             while True:
                 await asyncio.sleep(self._every)
-                await self._try_to_write()
+                await self.catch_up()
         finally:
             with anyio.CancelScope(shield=True):
-                await self._try_to_write()
-
-    async def _try_to_write(self) -> None:
-        try:
-            await self.write()
-        except Exception:  # the boundary of a background task: it is tried again
-            logger.exception("statistics could not be written; they are kept and tried again")
+                await self.catch_up()
 
     def _of(self, kb_id: int) -> SearchCounts:
         if kb_id not in self._counts:
@@ -88,7 +89,7 @@ class Tally:
         return self._counts[kb_id]
 
     def _note_missed(self, counts: SearchCounts, query: str) -> None:
-        shown = " ".join(query.split())[:LONGEST]
+        shown = "".join(c for c in " ".join(query.split()) if c.isprintable())[:LONGEST]
         key = question_key(shown)
         if not key:
             return

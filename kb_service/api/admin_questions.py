@@ -35,7 +35,7 @@ async def list_questions(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     page_size: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Questions:
-    await context.tally.write()
+    await context.tally.catch_up()
     wanted = Filter(kb, enabled, query)
     found = await context.questions.page(caller, wanted, page=page, page_size=page_size)
     items = [QuestionItem.of(question) for question in found.items]
@@ -64,7 +64,7 @@ async def import_questions(
 async def get_question(
     question_id: QuestionId, context: ContextDep, caller: WriterDep
 ) -> QuestionItem:
-    await context.tally.write()
+    await context.tally.catch_up()
     return QuestionItem.of(await context.questions.find(caller, question_id))
 
 

@@ -99,7 +99,7 @@ class Questions:
 
     async def add(self, caller: Caller, new: NewQuestion) -> Question:
         """Raises NoSuchKnowledgeBase, OutOfReach, or QuestionTaken."""
-        self._check_place(caller, new.kb_name)
+        self.check_place(caller, new.kb_name)
         owner = _owner(caller)
         if question_key(new.query) in await self._store.keys(Shelf.only(new.kb_name, owner)):
             raise QuestionTaken
@@ -109,7 +109,7 @@ class Questions:
         self, caller: Caller, new: Sequence[NewQuestion], kb_name: str | None
     ) -> list[bool]:
         """Whether each is new there. Raises NoSuchKnowledgeBase or OutOfReach."""
-        self._check_place(caller, kb_name)
+        self.check_place(caller, kb_name)
         owner, added = _owner(caller), list[NewQuestion]()
         known = set(await self._store.keys(Shelf.only(kb_name, owner)))
         results = []
@@ -125,7 +125,7 @@ class Questions:
 
     async def change(self, caller: Caller, question_id: int, changed: NewQuestion) -> Question:
         """Raises NoSuchQuestion, NoSuchKnowledgeBase or OutOfReach."""
-        self._check_place(caller, changed.kb_name)
+        self.check_place(caller, changed.kb_name)
         if not await self._store.change(question_id, changed, self._changeable(caller)):
             raise NoSuchQuestion
         return await self.find(caller, question_id)
@@ -143,7 +143,7 @@ class Questions:
         Raises NoSuchKnowledgeBase or OutOfReach.
         """
         kb_name = kb_name or None
-        self._check_place(caller, kb_name)
+        self.check_place(caller, kb_name)
         if question_id is None:
             await self._store.add(NewQuestion(query, kb_name), owner_client=_owner(caller))
             return True
@@ -157,6 +157,13 @@ class Questions:
         """Questions that the headings of its files would answer; nothing of them is kept."""
         known = await self._store.keys(Shelf([kb.name], ()))
         return suggestions(await self._store.headings(kb.id), known, number)
+
+    def check_place(self, caller: Caller, kb_name: str | None) -> None:
+        """Whether questions of the caller may be there. Raises NoSuchKnowledgeBase, OutOfReach."""
+        if kb_name is not None:
+            self._knowledge_bases.writable(kb_name, caller)
+        elif caller.confined_to is not None:
+            raise OutOfReach
 
     def _offered(self, caller: Caller, kb_name: str | None) -> Shelf:
         of_free_chat = (caller.client_id, _OPERATORS)
@@ -172,12 +179,6 @@ class Questions:
         if caller.confined_to is not None:
             return Shelf(names, ())
         return Shelf(names, None if caller.may("admin") else (caller.client_id,))
-
-    def _check_place(self, caller: Caller, kb_name: str | None) -> None:
-        if kb_name is not None:
-            self._knowledge_bases.writable(kb_name, caller)
-        elif caller.confined_to is not None:
-            raise OutOfReach
 
 
 def _owner(caller: Caller) -> str:

@@ -118,13 +118,22 @@ class QuestionStore:
 
     async def headings(self, kb_id: int) -> list[Heading]:
         """Of what answers now, each once, in the order of files and of their text."""
-        title = ChunkRow.meta_data["title"].as_string()
-        rows = (
-            select(FileRow.file_name, title)
+        titles = (
+            select(
+                col(FileRow.id).label("file_id"),
+                col(FileRow.file_name).label("file_name"),
+                ChunkRow.meta_data["title"].as_string().label("title"),
+                col(ChunkRow.position).label("position"),
+            )
             .join(ChunkRow, col(ChunkRow.version) == col(FileRow.live_version))
-            .where(col(FileRow.kb_id) == kb_id, title.is_not(None))
-            .group_by(col(FileRow.id), col(FileRow.file_name), title)
-            .order_by(col(FileRow.id), func.min(ChunkRow.position))
+            .where(col(FileRow.kb_id) == kb_id)
+            .subquery()
+        )
+        rows = (
+            select(titles.c.file_name, titles.c.title)
+            .where(titles.c.title.is_not(None))
+            .group_by(titles.c.file_id, titles.c.file_name, titles.c.title)
+            .order_by(titles.c.file_id, func.min(titles.c.position))
             .limit(_HEADINGS_MAX)
         )
         async with self._database.reading() as session:

@@ -143,6 +143,8 @@ async def test_whose_questions_they_are(kb: Kb) -> None:
         {"query": "x", "enabled": "maybe"},
         {"query": "x", "knowledge_base": 5},
         {"query": "\ud800"},
+        {"query": "x\0"},
+        {"query": "x", "answer": "\0"},
     ],
 )
 async def test_bounds(kb: Kb, body: dict[str, Any]) -> None:

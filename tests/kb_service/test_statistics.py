@@ -82,11 +82,12 @@ async def test_the_last_hundred_missed_queries_are_kept_each_once(kb: Kb) -> Non
     for number in range(50, 130):
         await ask(kb, f"没有的东西{number}？")
     await ask(kb, "很长" * 150)
+    await ask(kb, " 没有\0的\n\u202e字符")
     found = await numbers(kb)
-    assert (found["searches"], found["misses"]) == (141, 141)
+    assert (found["searches"], found["misses"]) == (142, 142)
     queries = [one["query"] for one in found["missed_queries"]]
     assert (len(queries), len(set(queries))) == (100, 100)
-    assert queries[0] == ("很长" * 150)[:200]
+    assert queries[:2] == ["没有的 字符", ("很长" * 150)[:200]]
     counts = {one["query"]: one["count"] for one in found["missed_queries"]}
     assert counts["没有的东西 59"] == 2
     assert counts["没有的东西129？"] == 1
