@@ -2,11 +2,19 @@
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from kb_service.sources.addresses import is_public
 from kb_service.sources.faults import FetchFault, Forbidden
@@ -272,3 +280,58 @@ async def test_requests_to_a_host_keep_their_distance() -> None:
     async with pace.turn("b:80"):
         pass
     assert slept == [1, 5]
+
+
+async def test_tls_goes_by_the_name_and_not_by_the_address(tmp_path: Path) -> None:
+    """A name server that is asked once, a certificate for the name, and no trust in others."""
+    names_of_hello: list[str | None] = []
+    server_side, client_side = certified("site.example", tmp_path, names_of_hello)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        body = next(line for line in asked.split(b"\r\n") if line.lower().startswith(b"host:"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=server_side)
+    port = server.sockets[0].getsockname()[1]
+    policy = Policy(frozenset({("site.example", port), ("other.example", port)}))
+    guard = Guard(policy, Names(["127.0.0.1"], ["127.0.0.1"]))
+    transport = GuardedTransport(guard, tls=client_side)
+    async with outside_client(transport=transport) as client:
+        found = await client.get(f"https://site.example:{port}/")
+        assert found.text == f"Host: site.example:{port}"
+        with pytest.raises(httpx.TransportError, match="certificate"):
+            await client.get(f"https://other.example:{port}/")
+    assert names_of_hello == ["site.example", "other.example"]
+    server.close()
+
+
+def certified(
+    name: str, folder: Path, asked: list[str | None]
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate for the name, and a client's that trusts it alone."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = folder / "site.pem"
+    path.write_bytes(pem + secret)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
+    server.sni_callback = lambda _, hello, __: asked.append(hello)
+    return server, ssl.create_default_context(cadata=pem.decode())
