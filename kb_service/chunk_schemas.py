@@ -46,7 +46,10 @@ class RestoreChunk(BaseModel):
 
 
 class ChunkItem(BaseModel):
-    """`original` is the file's own text of an edited chunk; `context` what is given for it."""
+    """`original` is the file's own text of an edited chunk.
+
+    `context`, where there is one, is what its splitter gives to the answer, as the file has it.
+    """
 
     id: str
     position: int

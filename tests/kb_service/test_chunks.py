@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -229,6 +230,28 @@ async def test_what_is_given_around_a_chunk_has_the_new_text_too(kb: Kb) -> None
     assert (await texts(kb, "二十天"))[0] == f"{LINES[0]}年假每年二十天。{LINES[2]}"
     await change(kb, changed["id"], enabled=False)
     assert (await texts(kb, "医院证明"))[0] == f"{LINES[2]}{LINES[3]}"
+
+
+async def test_a_parent_has_the_new_text_of_its_child(kb: Kb) -> None:
+    split = {"splitter": "parent_child", "chunk_size": "10", "chunk_overlap": "0"}
+    await filled(kb, TEXT, **split, parent_size="200")
+    assert await texts(kb, "年假 医院") == [TEXT]
+    await edit(kb, "年假", "年假每年二十天。")
+    assert await texts(kb, "年假 医院") == [TEXT.replace(LINES[1], "年假每年二十天。")]
+    await reingested(kb, "recreate")
+    assert await texts(kb, "年假 医院") == [TEXT.replace(LINES[1], "年假每年二十天。")]
+    await change(kb, (await chunk(kb, "年假"))["id"], enabled=False)
+    assert await texts(kb, "年假 医院") == [TEXT.replace(LINES[1], "")]
+
+
+async def test_files_in_folders_with_any_name(kb: Kb) -> None:
+    await kb.create(who=OWNER)
+    assert await kb.uploaded(("规章/chunks/休假 100%.txt", TEXT.encode())) == {}
+    path = BASE.replace("a.txt", quote("规章/chunks/休假 100%.txt"))
+    (only,) = (await kb.get(path, OWNER)).json()["items"]
+    answer = await kb.http.patch(f"{path}/{only['id']}", json={"content": "新"}, headers=OWNER)
+    assert answer.json()["state"] == "edited"
+    assert (await kb.get(f"{path}/{answer.json()['id']}/history", OWNER)).status_code == 200
 
 
 async def test_search_never_sees_both_nor_a_hole(owned: Kb) -> None:
