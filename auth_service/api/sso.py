@@ -39,7 +39,7 @@ async def sso(
 
 @routes.get("/ent-wechat-sso", summary="Come back from WeCom's login", status_code=307)
 async def ent_wechat_sso(
-    context: ContextDep, visitor: VisitorDep, secure: SecureDep, code: str, state: str
+    context: ContextDep, visitor: VisitorDep, secure: SecureDep, code: str = "", state: str = ""
 ) -> RedirectResponse:
     return _redirect(await context.sso.finish(code, state, visitor), secure=secure)
 

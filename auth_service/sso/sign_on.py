@@ -82,8 +82,8 @@ class SingleSignOn:
         attempt = _attempt(visitor, None)
         await self._watch.check(attempt)
         try:
-            if not 0 < len(code) <= _MAX_CODE:
-                raise LoginRefused(_PARAMETERS, "code")
+            if not 0 < len(code) <= _MAX_CODE or not state:  # who declines has no code
+                raise LoginRefused(_PARAMETERS, "parameters")
             client_id = await self._states.redeem(state, visitor.login_cookie)
             attempt = _attempt(visitor, client_id)
             provider = self._ways.providers.get(client_id)
