@@ -8,7 +8,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 # What looks like a credential never reaches a log, whoever wrote the line.
 _SECRETS = re.compile(
-    r"(c2l-[\w-]{6})[\w-]+"  # our API keys keep their prefix
+    r"(c2[als]-[\w-]{6})[\w-]+"  # our own keep their prefix
     r"|(Bearer\s+|(?:token|secret|api[_-]?key|password|authorization)[\"']?\s*[=:]\s*[\"']?)"
     r"(?!Bearer)[^\s&\"',;]{6,}",
     re.IGNORECASE,

@@ -26,6 +26,8 @@ def test_a_line_names_service_level_logger_and_request() -> None:
     "text",
     [
         "key c2l-abcdef{secret}",
+        "session c2s-abcdef{secret}",
+        "console c2a-abcdef{secret}",
         "Authorization: Bearer {secret}",
         "authorization='{secret}'",
         "GET /sso?token={secret}&x=1",
