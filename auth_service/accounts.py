@@ -76,10 +76,10 @@ class Accounts:
         try:
             return await self._identify(credential, place, attempt, want_session=want_session)
         except CredentialRefused as refused:
-            if refused.reason == "expired":
-                self._watch.note(attempt, refused.cause)
-            else:
+            if refused.may_be_a_guess:
                 await self._watch.failed(attempt, refused.cause)
+            else:
+                self._watch.note(attempt, refused.cause)
             raise
 
     async def exchange(self, token: str, *, address: str) -> Exchanged:

@@ -34,6 +34,11 @@ class CredentialRefused(Exception):
         self.reason: Literal["invalid", "expired"] = reason
         self.cause = cause or reason
 
+    @property
+    def may_be_a_guess(self) -> bool:
+        """What was good once is none: those whom an operator ended do not lock their office out."""
+        return self.cause not in ("expired", "revoked", "disabled")
+
 
 class TooManyFailures(TooManyRequests):
     """Someone guesses."""

@@ -201,6 +201,22 @@ class TestGuessing:
             limited = await gateway.introspect("c2l-guess")
             assert limited == {"active": False, "reason": "limited", "retry_after": 3600}
 
+    @pytest.mark.parametrize("how", ["revoked", "disabled"])
+    async def test_who_was_ended_by_an_operator_does_not_lock_the_office_out(
+        self, gateway: Gateway, client_id: str, how: str
+    ) -> None:
+        """A thousand pages behind one address may still show what they had."""
+        token = (await gateway.introspect(gateway.mint(client_id), want_session=True))[
+            "session_token"
+        ]
+        values: dict[str, Any] = {"enable": False}
+        if how == "revoked":
+            values = {"tokens_not_before": gateway.clock.now + 1}
+        await gateway.update_user("u1", **values)
+        for _ in range(25):
+            assert await gateway.introspect(token) == REFUSED
+        assert (await gateway.introspect(gateway.mint(client_id, "u2")))["active"] is True
+
 
 class TestLog:
     async def test_refused_logins_are_written_down_with_their_cause(
