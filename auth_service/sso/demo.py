@@ -26,7 +26,7 @@ class DemoLogin:
             raise LoginRefused(_WRONG_SECRET)
         if not _equal(secret, self._secret):
             raise LoginRefused(_WRONG_SECRET, "secret", guess=True)
-        user_id = await self._live_user(session_cookie) or f"demo-{secrets.token_hex(4)}"
+        user_id = await self._live_user(session_cookie) or f"demo-{secrets.token_hex(8)}"
         return ProviderUser(user_id, user_id)
 
     async def _live_user(self, session_cookie: str | None) -> str | None:

@@ -63,7 +63,7 @@ class TestDemo:
         answer = await gateway.introspect(await log_in(gateway), "url", want_session=True)
         user_id = answer["caller"]["user_id"]
         assert user_id.startswith("demo-")
-        assert len(user_id) == 5 + 8
+        assert len(user_id) == 5 + 16
         assert answer["caller"]["username"] == user_id
         assert answer["caller"]["scopes"] == ["chat", "kb:read"]
         assert (await gateway.user_info(answer["jws"])).json()["data"]["user_id"] == user_id
