@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from auth_service.api.administration import (
+    NO_NUL,
     ActorDep,
     AdministrationDep,
     Answer,
@@ -78,7 +79,7 @@ class Owner(Values):
     """Whose tokens and sessions end."""
 
     client_id: int = Field(ge=0, lt=2**31)
-    user_id: str = Field(max_length=64)
+    user_id: str = Field(max_length=64, pattern=NO_NUL)
 
 
 class NewUser(UserChanges):

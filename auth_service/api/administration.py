@@ -14,7 +14,7 @@ from servicekit.identity import CallerDep, require_scope
 
 NO_STORE = {"Cache-Control": "no-store"}
 _MAX_ID = 2**31 - 1
-_NO_NUL = r"^[^\x00]*$"  # which PostgreSQL has no place for
+NO_NUL = r"^[^\x00]*$"  # which PostgreSQL has no place for
 
 Shown = TypeVar("Shown", bound="Answer")
 
@@ -81,8 +81,8 @@ AdministrationDep = Annotated[Administration, Depends(_administration)]
 ActorDep = Annotated[Actor, Depends(_actor)]
 PagingDep = Annotated[Paging, Depends(_paging)]
 IdPath = Annotated[int, Path(ge=0, le=_MAX_ID)]
-NamePath = Annotated[str, Path(max_length=64, pattern=_NO_NUL)]
-TextQuery = Annotated[str | None, Query(max_length=200, pattern=_NO_NUL)]
+NamePath = Annotated[str, Path(max_length=64, pattern=NO_NUL)]
+TextQuery = Annotated[str | None, Query(max_length=200, pattern=NO_NUL)]
 IdQuery = Annotated[int | None, Query(ge=0, le=_MAX_ID)]
 # Ids are text on the wire, as everywhere in this product.
 IdText = Annotated[str, BeforeValidator(str)]

@@ -121,6 +121,7 @@ async def test_revoking_ends_sessions_and_older_tokens_but_no_api_key(
     assert (await gateway.introspect(gateway.mint(client_id)))["active"] is True
     await console.do("POST", "/users/revoke", body | {"user_id": "nobody"}, status=404)
     await console.do("POST", "/users/revoke", body | {"user_id": "\ud800"}, status=422)
+    await console.do("POST", "/users/revoke", body | {"user_id": "\0"}, status=422)
 
 
 async def test_a_deleted_user_is_gone_until_a_newer_token_brings_a_new_one(
