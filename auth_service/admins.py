@@ -79,7 +79,7 @@ class Admins:
             await self._watch.failed(attempt, "invalid")
             raise InvalidLogin
         try:
-            await self._verify(username, password)
+            opened = await self._open(username, await self._verified(username, password))
         except (InvalidLogin, TooManyFailures) as error:
             if await self._store.admin(username):  # else it may be a password, in the wrong field
                 attempt = replace(attempt, target=f"admin {username}")
@@ -91,7 +91,7 @@ class Admins:
             target=f"admin {username}",
             address=address,
         )
-        return await self._open(username)
+        return opened
 
     async def log_out(self, token: str) -> None:
         await self._store.delete_session(_hash(token))
@@ -113,7 +113,8 @@ class Admins:
     def csrf_token(self, token: str) -> str:
         return hmac.new(self._csrf_key, token.encode(), "sha256").hexdigest()
 
-    async def _verify(self, username: str, password: str) -> None:
+    async def _verified(self, username: str, password: str) -> str:
+        """The hash of the right password. Raises InvalidLogin, TooManyFailures."""
         known = await self._store.count_try(username, now=self._clock())
         if known is None:
             admin = await self._store.admin(username)
@@ -122,16 +123,21 @@ class Admins:
                 raise TooManyFailures(retry_after=max(1, math.ceil(left)))
             await self._strangers.count_try(username)
         password_hash, enable = known or (None, False)
-        if not await self._passwords.verify(password, password_hash) or not enable:
+        verified = await self._passwords.verify(password, password_hash)
+        if password_hash is None or not verified or not enable:
             raise InvalidLogin
+        return password_hash
 
-    async def _open(self, username: str) -> ConsoleLogin:
+    async def _open(self, username: str, password_hash: str) -> ConsoleLogin:
+        """Raises InvalidLogin when the password was changed meanwhile."""
         token = ADMIN_PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip(
             "="
         )
         now = self._clock()
         expires_at = now + SESSION_SECONDS
-        await self._store.open_session(AdminSession(_hash(token), username, now, expires_at))
+        session = AdminSession(_hash(token), username, now, expires_at)
+        if not await self._store.open_session(session, password_hash=password_hash):
+            raise InvalidLogin
         return ConsoleLogin(username, token, self.csrf_token(token), expires_at)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
@@ -13,6 +12,7 @@ from auth_service import validation
 from auth_service.audit import Actor, AuditLog
 from auth_service.errors import NoSuchClient
 from auth_service.keys import DEFAULT_BITS, MasterKey, make_key_pair
+from auth_service.models import utc_now
 from auth_service.signing_keys import read_kid, read_public_key
 from auth_service.store.audit import NewEntry
 from auth_service.store.paging import Page, Paging
@@ -160,9 +160,7 @@ class Clients:
         """Raises NoSuchClient, Invalid, Conflict."""
         parsed = read_public_key(public_key)
         named = parsed.thumbprint if kid is None else read_kid(kid)
-        key = SigningKey(
-            named, parsed.algorithm, parsed.pem, datetime.now(UTC).replace(tzinfo=None)
-        )
+        key = SigningKey(named, parsed.algorithm, parsed.pem, utc_now())
         detail = {"kid": named, "algorithm": key.algorithm, "thumbprint": parsed.thumbprint}
         entry = self._audit.entry(by, "client.signing-key.add", _target(client_id), detail=detail)
         await self._registry.add_signing_key(_known(client_id), key, entry)

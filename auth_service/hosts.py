@@ -50,6 +50,7 @@ class HostApps:
         session = None
         if want_session:
             session = await self._sessions.open_for(credential, user.client_id, user.user_id)
+            await self._require_still_vouched(client.id, claims.user_id, claims.issued_at)
         return Identity(vouched_caller(user, client.terms), expires_at, client.terms, session)
 
     async def exchange(self, token: UnprovenToken, *, want_session: bool) -> Identity:
@@ -66,6 +67,7 @@ class HostApps:
         user = await self._replays.use(_use(client.id, claims, known), new)
         if user is None:
             raise CredentialRefused(cause="replayed")
+        await self._require_still_vouched(client.id, claims.user_id, claims.issued_at)
         caller = vouched_caller(user, client.terms)
         return Identity(caller, claims.expires_at, client.terms, session)
 
@@ -74,6 +76,13 @@ class HostApps:
         if user is None or user.deleted or user.username != claims.username:
             return await self._store.save_user(client.id, claims.user_id, username=claims.username)
         return user
+
+    async def _require_still_vouched(self, client_id: int, user_id: str, issued_at: float) -> None:
+        """Who was revoked while a session was opened does not get it. Raises CredentialRefused."""
+        client = await self._store.client(client_id)
+        if client is None or not client.enable:
+            raise CredentialRefused(cause="disabled")
+        await self._known_user(client, user_id, issued_at)
 
     async def _known_user(
         self, client: StoredClient, user_id: str, issued_at: float

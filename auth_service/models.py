@@ -1,5 +1,7 @@
 """The tables of auth.db. `create_time` is UTC without a zone, other times are Unix seconds."""
 
+from datetime import UTC, datetime
+
 from pydantic import NaiveDatetime
 from sqlalchemy import JSON, Double, ForeignKeyConstraint, Index, Text
 from sqlmodel import Field, SQLModel
@@ -169,3 +171,8 @@ ADMIN_SESSIONS = SQLModel.metadata.tables["admin_session"]
 REPLAYS = SQLModel.metadata.tables["token_replay"]
 SSO_STATES = SQLModel.metadata.tables["sso_state"]
 AUDIT = SQLModel.metadata.tables["audit_log"]
+
+
+def utc_now() -> datetime:
+    """A `create_time`."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -53,8 +53,5 @@ class LoginStates:
             raise LoginRefused(_WRONG, "replay")
         return int(found["client"], 16)
 
-    async def forget_expired(self) -> None:
-        await self._store.delete(expired_before=self._clock())
-
     def _signature(self, signed: str, browser: str) -> str:
         return hmac.digest(self._key, f"{signed} {browser}".encode(), "sha256").hex()

@@ -86,15 +86,22 @@ class AdminStore:
             ).first()
             return (row[0], row[1]) if row else None
 
-    async def open_session(self, new: AdminSession) -> None:
-        """Log in: what failed before is forgotten."""
+    async def open_session(self, new: AdminSession, *, password_hash: str) -> bool:
+        """Log in: what failed before is forgotten. False when this password is so no more."""
         forgotten = {"failures": 0, "failing_since": None, "locked_until": None}
+        same = and_(
+            ADMINS.c.username == new.username,
+            ADMINS.c.password_hash == password_hash,
+            ADMINS.c.enable.is_(True),
+        )
         async with self._database.transaction() as session:
             connection = await session.connection()
-            await connection.execute(
-                update(ADMINS).where(ADMINS.c.username == new.username).values(forgotten)
-            )
+            if not (
+                await connection.execute(update(ADMINS).where(same).values(forgotten))
+            ).rowcount:
+                return False
             await connection.execute(insert(ADMIN_SESSIONS).values(asdict(new)))
+            return True
 
     async def session(self, token_hash: str) -> tuple[str, float] | None:
         """Whose it is, if it is an enabled operator's, and its end."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,7 +10,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    insert,
     or_,
     select,
     true,
@@ -22,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.errors import CredentialRefused
-from auth_service.models import API_KEYS, CLIENT_KEYS, CLIENTS, SESSIONS, USERS
+from auth_service.models import API_KEYS, CLIENT_KEYS, CLIENTS, SESSIONS, USERS, utc_now
 from auth_service.store.records import (
     OPERATORS_TERMS,
     ClientTerms,
@@ -119,33 +117,6 @@ class Store:
         row = await self._first(_CLIENT, client_id=client_id)
         return StoredClient(*row) if row else None
 
-    async def clients(self) -> list[StoredClient]:
-        rows = await self._all(select(CLIENTS).order_by(CLIENTS.c.id))
-        return [StoredClient(*row) for row in rows]
-
-    async def add_client(self, *, name: str, kind: str, description: str) -> int:
-        """A client without keys; its id."""
-        added = insert(CLIENTS).values(
-            name=name,
-            kind=kind,
-            description=description,
-            enable=True,
-            create_time=_now(),
-            allowed_origins=[],
-            embeddable=False,
-            limits={},
-        )
-        async with self._database.transaction() as session:
-            result = await (await session.connection()).execute(added.returning(CLIENTS.c.id))
-            return int(result.scalar_one())
-
-    async def set_client_key(self, client_id: int, *, private_key: bytes) -> None:
-        changed = update(CLIENTS).where(CLIENTS.c.id == client_id)
-        await self._write(changed.values(private_key=private_key))
-
-    async def enable_client(self, client_id: int, *, enable: bool) -> None:
-        await self._write(update(CLIENTS).where(CLIENTS.c.id == client_id).values(enable=enable))
-
     async def user(self, client_id: int, user_id: str) -> StoredUser | None:
         row = await self._first(_USER, client_id=client_id, user_id=user_id)
         return StoredUser(*row) if row else None
@@ -170,7 +141,10 @@ class Store:
         return _session(row) if row else None
 
     async def open_session(self, new: NewSession) -> StoredSession:
-        """A new session, or the one of this token: an ended one begins anew, a revoked one not."""
+        """A new session, or the one of this token: an ended one begins anew, a revoked one not.
+
+        Raises CredentialRefused when its user went in this moment.
+        """
         async with self._database.transaction() as session:
             connection = await session.connection()
             await write_session(connection, new)
@@ -206,7 +180,7 @@ class Store:
                 user_id=user_id,
                 scopes=scopes,
                 enable=True,
-                create_time=_now(),
+                create_time=utc_now(),
             )
             await connection.execute(added.on_conflict_do_nothing(index_elements=["key_hash"]))
 
@@ -244,7 +218,7 @@ async def write_user(
     said: dict[str, Any] = {"username": username, "deleted": False}
     if groups is not None:
         said["groups"] = list(groups)
-    new = {"groups": []} | owner | said | {"enable": True, "create_time": _now()}
+    new = {"groups": []} | owner | said | {"enable": True, "create_time": utc_now()}
     added = INSERT[connection.dialect.name](USERS).values(new)
     try:
         await connection.execute(
@@ -256,13 +230,17 @@ async def write_user(
 
 
 async def write_session(connection: AsyncConnection, new: NewSession) -> None:
+    """Raises CredentialRefused when its user went in this moment."""
     added = INSERT[connection.dialect.name](SESSIONS).values(asdict(new) | {"revoked": False})
     renewed = added.on_conflict_do_update(
         index_elements=["token_hash"],
         set_={"created_at": new.created_at, "expires_at": new.expires_at},
         where=and_(SESSIONS.c.expires_at <= new.created_at, SESSIONS.c.revoked.is_(False)),
     )
-    await connection.execute(renewed)
+    try:
+        await connection.execute(renewed)
+    except IntegrityError:
+        raise CredentialRefused from None
 
 
 def _session(row: Sequence[Any]) -> StoredSession:
@@ -275,7 +253,3 @@ def _key(row: Sequence[Any]) -> StoredKey:
     belongs_to_client = row[1] is not None
     terms = ClientTerms(*row[own:]) if belongs_to_client else OPERATORS_TERMS
     return StoredKey(*(*row[:own], terms))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.errors import NoSuchClient, NoSuchKey
-from auth_service.models import API_KEYS, CLIENTS
+from auth_service.models import API_KEYS, CLIENTS, utc_now
 from auth_service.store.audit import NewEntry, insert_entry
 from auth_service.store.paging import Page, Paging, fetch_page
 from servicekit.database import Database
@@ -75,7 +75,7 @@ class KeyRegistry:
         self, values: Mapping[str, Any], user_id: str | None, tell: Callable[[int], NewEntry]
     ) -> int:
         """Without a user id it acts as `key-<id>`; the new id. Raises NoSuchClient."""
-        added = insert(API_KEYS).values(**values, user_id=user_id or "", create_time=_now())
+        added = insert(API_KEYS).values(**values, user_id=user_id or "", create_time=utc_now())
         async with self._database.transaction() as session:
             connection = await session.connection()
             await _require_client(connection, values["client_id"])
@@ -113,7 +113,3 @@ async def _require_client(connection: AsyncConnection, client_id: int | None) ->
     query = select(CLIENTS.c.id).where(CLIENTS.c.id == client_id).with_for_update()
     if (await connection.execute(query)).first() is None:
         raise NoSuchClient(client_id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

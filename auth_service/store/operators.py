@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from auth_service.errors import NoSuchAdmin
-from auth_service.models import ADMIN_SESSIONS, ADMINS
+from auth_service.models import ADMIN_SESSIONS, ADMINS, utc_now
 from auth_service.store.audit import NewEntry, insert_entry
 from auth_service.store.paging import Page, Paging, fetch_page
 from servicekit.database import Database
@@ -53,16 +54,16 @@ class OperatorRegistry:
             password_hash=password_hash,
             enable=True,
             failures=0,
-            create_time=datetime.now(UTC).replace(tzinfo=None),
+            create_time=utc_now(),
         )
-        known = select(ADMINS.c.username).where(ADMINS.c.username == username)
         async with self._database.transaction() as session:
             connection = await session.connection()
-            if (await connection.execute(known)).first():
+            try:
+                await connection.execute(added)
+            except IntegrityError:
                 raise Conflict(
                     f"There is an admin {username} already. 已有名为 {username} 的管理员。"
-                )
-            await connection.execute(added)
+                ) from None
             await insert_entry(connection, entry)
 
     async def change(self, username: str, values: Mapping[str, Any], entry: NewEntry) -> None:

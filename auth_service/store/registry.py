@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.errors import NoSuchClient, NoSuchSigningKey
-from auth_service.models import API_KEYS, CLIENT_KEYS, CLIENTS, REPLAYS, SESSIONS, USERS
+from auth_service.models import API_KEYS, CLIENT_KEYS, CLIENTS, REPLAYS, SESSIONS, USERS, utc_now
 from auth_service.store.audit import NewEntry, insert_entry
 from auth_service.store.paging import Page, Paging, fetch_page
 from servicekit.database import Database
@@ -119,7 +119,7 @@ class Registry:
 
     async def add(self, values: Mapping[str, Any], tell: Callable[[int], NewEntry]) -> int:
         """A client without keys; its id."""
-        added = insert(CLIENTS).values(**values, create_time=_now())
+        added = insert(CLIENTS).values(**values, create_time=utc_now())
         async with self._database.transaction() as session:
             connection = await session.connection()
             result = await connection.execute(added.returning(CLIENTS.c.id))
@@ -225,7 +225,3 @@ async def _lock(connection: AsyncConnection, client_id: int) -> None:
 async def _delete_all(connection: AsyncConnection, table: Table, client_id: int) -> int:
     gone = delete(table).where(table.c.client_id == client_id)
     return (await connection.execute(gone)).rowcount
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

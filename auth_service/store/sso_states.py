@@ -1,6 +1,6 @@
 """States of logins elsewhere that came back."""
 
-from sqlalchemy import delete, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from auth_service.models import SSO_STATES
@@ -22,8 +22,3 @@ class SsoStates:
         except IntegrityError:
             return False
         return True
-
-    async def delete(self, *, expired_before: float) -> None:
-        ended = delete(SSO_STATES).where(SSO_STATES.c.expires_at < expired_before)
-        async with self._database.transaction() as session:
-            await (await session.connection()).execute(ended)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.errors import NoSuchClient, NoSuchSession, NoSuchUser
-from auth_service.models import API_KEYS, CLIENTS, SESSIONS, USERS
+from auth_service.models import API_KEYS, CLIENTS, SESSIONS, USERS, utc_now
 from auth_service.store.audit import NewEntry, insert_entry
 from auth_service.store.paging import Page, Paging, fetch_page
 from servicekit.database import Database
@@ -121,7 +121,7 @@ class UserRegistry:
                     f"Client {client_id} has a user {user_id} already."
                     f" 客户端 {client_id} 已有用户 {user_id}。"
                 )
-            made = {**values, "create_time": _now(), "deleted": False}
+            made = {**values, "create_time": utc_now(), "deleted": False}
             if deleted:
                 revived = update(USERS).where(_is_user(client_id, user_id))
                 await connection.execute(revived.values(**made))
@@ -213,7 +213,3 @@ def _is_user(client_id: int, user_id: str) -> ColumnElement[bool]:
 
 def _has_session(client_id: int, user_id: str) -> ColumnElement[bool]:
     return and_(SESSIONS.c.client_id == client_id, SESSIONS.c.user_id == user_id)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 from fastapi import FastAPI
-from sqlalchemy import Executable, update
+from sqlalchemy import Executable, insert, update
 
 from auth_service.app import create_app, migrated_database
 from auth_service.bootstrap import Secrets, ensure_secrets
@@ -88,8 +89,17 @@ class Gateway:
 
     async def add_client(self, name: str, key_pair: tuple[str, bytes]) -> str:
         """A client with this key pair; its id."""
-        number = await self.store.add_client(name=name, kind="host", description="")
-        await self.replace_keys(str(number), key_pair)
+        number = await self.add_keyless_client(name)
+        await self.replace_keys(number, key_pair)
+        return number
+
+    async def add_keyless_client(self, name: str) -> str:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        values: dict[str, Any] = {"name": name, "kind": "host", "description": ""}
+        values |= {"create_time": now, "enable": True, "allowed_origins": []}
+        values |= {"embeddable": False, "limits": {}}
+        added = insert(CLIENTS).values(values).returning(CLIENTS.c.id)
+        [(number,)] = await self.execute(added)
         return str(number)
 
     async def replace_keys(self, client_id: str, key_pair: tuple[str, bytes]) -> None:
@@ -112,7 +122,10 @@ class Gateway:
         return seal(client_id, plain, self.keys[client_id])
 
     async def disable(self, client_id: str) -> None:
-        await self.store.enable_client(int(client_id), enable=False)
+        await self.update_client(client_id, enable=False)
+
+    async def update_client(self, client_id: str, **values: Any) -> None:
+        await self.execute(update(CLIENTS).where(CLIENTS.c.id == int(client_id)).values(**values))
 
     async def update_user(self, user_id: str, **values: Any) -> None:
         await self.execute(update(USERS).where(USERS.c.user_id == user_id).values(**values))

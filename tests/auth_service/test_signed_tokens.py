@@ -22,7 +22,7 @@ KeyPairs = list[tuple[str, bytes]]
 @pytest.fixture
 async def client_id(gateway: Gateway) -> str:
     """A host app without a v1 key."""
-    return str(await gateway.store.add_client(name="portal", kind="host", description=""))
+    return await gateway.add_keyless_client("portal")
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ class TestKeys:
     async def test_kid_and_key_of_another_client(
         self, gateway: Gateway, client_id: str, key: HostKey
     ) -> None:
-        other = str(await gateway.store.add_client(name="other", kind="host", description=""))
+        other = await gateway.add_keyless_client("other")
         theirs = make_key("ES256", "theirs")
         await theirs.register(gateway, other)
         said = claims(gateway, client_id)
@@ -478,7 +478,7 @@ class TestReplay:
     async def test_jtis_of_two_clients_do_not_meet(
         self, gateway: Gateway, client_id: str, key: HostKey
     ) -> None:
-        other = str(await gateway.store.add_client(name="other", kind="host", description=""))
+        other = await gateway.add_keyless_client("other")
         await key.register(gateway, other)
         for client in (client_id, other):
             token = key.sign(claims(gateway, client, jti="once"))
@@ -494,7 +494,7 @@ class TestReplay:
 
     async def test_at_a_second_copy_of_the_service(self, start: Start) -> None:
         async with start() as one, start() as other:
-            client = str(await one.store.add_client(name="portal", kind="host", description=""))
+            client = await one.add_keyless_client("portal")
             key = make_key()
             await key.register(one, client)
             token = key.sign(claims(one, client))
@@ -517,7 +517,7 @@ class TestReplay:
         token = key.sign(claims(gateway, client_id))
         await gateway.disable(client_id)
         assert await present(gateway, token) == REFUSED
-        await gateway.store.enable_client(int(client_id), enable=True)
+        await gateway.update_client(client_id, enable=True)
         assert (await present(gateway, token))["active"] is True
 
 

@@ -314,7 +314,7 @@ class TestNoLongerGood:
         await gateway.introspect(token)
         await gateway.disable(client_id)
         assert await gateway.introspect(token) == REFUSED
-        await gateway.store.enable_client(int(client_id), enable=True)
+        await gateway.update_client(client_id, enable=True)
         assert (await gateway.introspect(token))["active"] is True
 
     async def test_hole_3_disabled_user(self, gateway: Gateway, client_id: str) -> None:
