@@ -56,15 +56,17 @@ class Tally:
         return await self._store.of(kb.id)
 
     async def write(self) -> None:
-        async with self._writing:
-            counts, self._counts = self._counts, {}
-            try:
-                if counts:
-                    await self._store.add(counts)
-            except BaseException:
-                for kb_id, unwritten in counts.items():
-                    self._put_back(kb_id, unwritten)
-                raise
+        # Shielded: cancelled in the middle, nobody would know whether it was written.
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                counts, self._counts = self._counts, {}
+                try:
+                    if counts:
+                        await self._store.add(counts)
+                except BaseException:
+                    for kb_id, unwritten in counts.items():
+                        self._put_back(kb_id, unwritten)
+                    raise
 
     async def catch_up(self) -> None:
         """The same for whom it is no reason to fail."""

@@ -3,14 +3,22 @@
 import asyncio
 import io
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openpyxl
 import pytest
+from alembic import command
+from alembic.config import Config
 
+from kb_service import models
+from kb_service.question_keys import question_key
 from kb_service.settings import KbSettings
+from servicekit.database import sqlite_url
 from tests.kb_service.conftest import ADMIN, OWNER, READER, STRANGER, Kb, caller_header, connected
 
 PATH, OFFERED = "/admin/questions", "/recommend/question"
@@ -342,3 +350,22 @@ async def test_what_a_chat_tapped_outlives_a_stop(make_settings: Make) -> None:
         await kb.post("/internal/search", body, READER)
     async with connected(settings) as kb:
         assert await taps(kb, number) == 1
+
+
+def test_questions_of_an_older_schema_are_recognised(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "kb.db")
+    config = Config()
+    config.set_main_option("script_location", str(Path(models.__file__).parent / "migrations"))
+    config.attributes["url"] = url
+    command.upgrade(config, "0005_chunking")
+    queries = ["年假几天？", "How do I APPLY?", "？", "C++ 是什么"]
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as database, database:
+        database.executemany(
+            "INSERT INTO question (query, tap_count, enable, create_time, owner_client)"
+            " VALUES (?, 0, 1, '2026-01-01 00:00:00.000000', 'admin')",
+            [(query,) for query in queries],
+        )
+    command.upgrade(config, "head")
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as database:
+        rows = database.execute("SELECT query, match_key FROM question ORDER BY id").fetchall()
+    assert rows == [(query, question_key(query)) for query in queries]
