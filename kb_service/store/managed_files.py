@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, and_, case, exists, func, literal, or_, select, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from kb_service.entities import FileState, ManagedFile
@@ -48,37 +49,38 @@ def _file(row: dict[str, Any], size: Size) -> ManagedFile:
     return ManagedFile(chunks=size.chunks, characters=size.characters, **row)
 
 
-def _newest_jobs(kb_id: int) -> Any:
-    """Of each file the last thing that was wished for."""
-    ids = select(func.max(JobRow.id)).where(col(JobRow.kb_id) == kb_id)
-    return select(JobRow).where(col(JobRow.id).in_(ids.group_by(col(JobRow.file_name)))).subquery()
+def _newest_job(kb_id: int, name: Any) -> Any:
+    """Of a file the last thing that was wished for."""
+    job = aliased(JobRow)
+    of_file = (col(job.kb_id) == kb_id, col(job.file_name) == name)
+    return select(func.max(job.id)).where(*of_file).scalar_subquery()
 
 
 def _known(kb_id: int) -> Select[Any]:
     """Listed ones, and those whose first content is on its way."""
-    job = _newest_jobs(kb_id)
+    job: Any = JobRow
     state = case(
-        (job.c.state.in_(("queued", "running")), job.c.state),
+        (job.state.in_(("queued", "running")), job.state),
         (_has_failed(job), literal("failed")),
         (col(FileRow.live_version).is_(None), literal("stored")),
         else_=literal("done"),
     )
     is_new = col(FileRow.content_id) == NO_CONTENT
-    is_told = or_(_has_failed(job), job.c.state == "done")
+    is_told = or_(_has_failed(job), job.state == "done")
     columns = select(
         col(FileRow.file_name).label("name"),
         state.label("state"),
-        case((is_told, job.c.reason), else_=literal("")).label("reason"),
-        job.c.id.label("job_id"),
-        case((is_new, job.c.content_size), else_=FileRow.file_size).label("size"),
+        case((is_told, job.reason), else_=literal("")).label("reason"),
+        job.id.label("job_id"),
+        case((is_new, job.content_size), else_=FileRow.file_size).label("size"),
         col(FileRow.document_loader_name).label("loader"),
         col(FileRow.text_splitter_name).label("splitter"),
         col(FileRow.custom_docs).label("custom_docs"),
-        case((is_new, job.c.create_time), else_=FileRow.upload_time).label("upload_time"),
-        case((is_new, job.c.owner_client), else_=FileRow.owner_client).label("owner_client"),
-        case((is_new, job.c.owner_user), else_=FileRow.owner_user).label("owner_user"),
+        case((is_new, job.create_time), else_=FileRow.upload_time).label("upload_time"),
+        case((is_new, job.owner_client), else_=FileRow.owner_client).label("owner_client"),
+        case((is_new, job.owner_user), else_=FileRow.owner_user).label("owner_user"),
     )
-    return columns.outerjoin(job, job.c.file_name == FileRow.file_name).where(
+    return columns.outerjoin(job, job.id == _newest_job(kb_id, FileRow.file_name)).where(
         col(FileRow.kb_id) == kb_id,
         or_(col(FileRow.listed), col(FileRow.content_id) == NO_CONTENT),
     )
@@ -86,27 +88,30 @@ def _known(kb_id: int) -> Select[Any]:
 
 def _failed_at_first(kb_id: int) -> Select[Any]:
     """Uploads that became no file, as long as they can be tried again."""
-    job = _newest_jobs(kb_id)
-    same = and_(col(FileRow.kb_id) == kb_id, col(FileRow.file_name) == job.c.file_name)
+    job: Any = JobRow
+    same = and_(col(FileRow.kb_id) == kb_id, col(FileRow.file_name) == job.file_name)
     return select(
-        job.c.file_name.label("name"),
+        job.file_name.label("name"),
         literal("failed").label("state"),
-        job.c.reason.label("reason"),
-        job.c.id.label("job_id"),
-        job.c.content_size.label("size"),
+        job.reason.label("reason"),
+        job.id.label("job_id"),
+        job.content_size.label("size"),
         literal("").label("loader"),
         literal("").label("splitter"),
         literal(False).label("custom_docs"),
-        job.c.create_time.label("upload_time"),
-        job.c.owner_client.label("owner_client"),
-        job.c.owner_user.label("owner_user"),
-    ).where(_has_failed(job), job.c.content_id.is_not(None), ~exists().where(same))
+        job.create_time.label("upload_time"),
+        job.owner_client.label("owner_client"),
+        job.owner_user.label("owner_user"),
+    ).where(
+        *(job.kb_id == kb_id, job.id == _newest_job(kb_id, job.file_name)),
+        *(_has_failed(job), job.content_id.is_not(None), ~exists().where(same)),
+    )
 
 
 def _has_failed(job: Any) -> Any:
     """And is not over and done with, by newer content or a deletion."""
     given_up = (
-        func.coalesce(job.c.content_id, "-") == GIVEN_UP,
-        func.coalesce(job.c.passages_id, "-") == GIVEN_UP,
+        func.coalesce(job.content_id, "-") == GIVEN_UP,
+        func.coalesce(job.passages_id, "-") == GIVEN_UP,
     )
-    return and_(job.c.state == "failed", ~or_(*given_up))
+    return and_(job.state == "failed", ~or_(*given_up))
