@@ -14,6 +14,7 @@ from kb_service.source_entities import Page, PageState, Reason, RunResult, Sourc
 from kb_service.sources import faults
 from kb_service.sources.faults import FetchFault, Forbidden, Gone
 from kb_service.sources.fetching import Fetcher, Validators
+from kb_service.sources.guard import URL_MAX
 from kb_service.sources.pages import PageFile, file_name, page_file
 from kb_service.sources.sitemap import Listed, read_sitemap, same_site
 from kb_service.store import FileStore, JobStore, PageStore
@@ -93,9 +94,10 @@ class Crawl:
         if source.kind == "page":
             return Listed([source.url], is_whole=True)
         listed = await read_sitemap(visit.fetcher, source.url, source.options.pages_max)
-        urls = [url for url in listed.urls if same_site(source.url, url)]
+        readable = [url for url in listed.urls if len(url) <= URL_MAX and url.isprintable()]
+        urls = [url for url in readable if same_site(source.url, url)]
         for url in set(listed.urls) - set(urls):
-            visit.tally.explain(url, faults.other_site())
+            visit.tally.explain(url[:URL_MAX], faults.other_site())
         return replace(listed, urls=urls)
 
     async def _visit_all(self, visit: _Visit, listed: Listed) -> None:

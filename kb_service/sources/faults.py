@@ -62,7 +62,7 @@ def no_robots(why: object) -> FetchFault:
 
 def other_site() -> Forbidden:
     return Forbidden(
-        "站点地图只能列出本站的网页。A sitemap names pages of its own site only; this is another's."
+        "站点地图只能列出本站的有效网址。A sitemap names pages of its own site only, by good URLs."
     )
 
 

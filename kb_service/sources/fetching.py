@@ -203,7 +203,9 @@ def parsed(text: str, base: httpx.URL | None = None) -> httpx.URL:
     """Without its fragment. Raises Forbidden."""
     try:
         url = httpx.URL(text)
-        return (base.join(url) if base else url).copy_with(fragment=None)
+        url = (base.join(url) if base else url).copy_with(fragment=None)
+        str(url.host)  # a name in Punycode is not looked at before
+        return url
     except (httpx.InvalidURL, ValueError):
         raise faults.bad_url("无法解析", "it cannot be read") from None
 

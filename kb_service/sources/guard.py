@@ -21,7 +21,7 @@ from kb_service.sources import faults
 from kb_service.sources.addresses import is_public
 
 _PORTS = {"http": 80, "https": 443}
-_URL_MAX = 2_000
+URL_MAX = 2_000
 _HOST = re.compile(r"[\w.:-]+")
 
 
@@ -63,8 +63,8 @@ class Guard:
             raise faults.bad_url("缺少有效的主机名", "it has no host that can be one")
         if url.userinfo:
             raise faults.bad_url("不能包含用户名或密码", "it must not hold a user name or password")
-        if len(str(url)) > _URL_MAX:
-            raise faults.bad_url(f"超过 {_URL_MAX} 字符", f"it is longer than {_URL_MAX}")
+        if len(str(url)) > URL_MAX:
+            raise faults.bad_url(f"超过 {URL_MAX} 字符", f"it is longer than {URL_MAX}")
         if port_of(url) not in _PORTS.values() and not self._is_allowed(url.host, port_of(url)):
             raise faults.bad_url(
                 "只支持 80 和 443 端口，其他端口须由管理员在 CRAWL_ALLOWED_HOSTS 中列出",
@@ -187,9 +187,10 @@ def port_of(url: httpx.URL) -> int:
 def _host_and_port(text: str) -> tuple[str, int]:
     try:
         url = httpx.URL(f"http://{text.strip()}")
+        host = url.host.lower().rstrip(".")
     except httpx.InvalidURL as error:
         raise ValueError(str(error)) from None
     explicit = text.strip().rpartition(":")[2]
-    if not url.host or not explicit.isdecimal() or url.path not in {"", "/"} or url.userinfo:
+    if not host or not explicit.isdecimal() or url.path not in {"", "/"} or url.userinfo:
         raise ValueError(f"{text.strip()!r} is not host:port")
-    return url.host.lower().rstrip("."), int(explicit)
+    return host, int(explicit)

@@ -141,6 +141,6 @@ def same_site(sitemap: str, page: str) -> bool:
     """Whether a page is of the host of its sitemap, or of one below that."""
     try:
         site, host = httpx.URL(sitemap).host.removeprefix("www."), httpx.URL(page).host
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         return False
     return host == site or host.endswith(f".{site}")

@@ -211,11 +211,12 @@ async def test_sitemaps_of_all_kinds(sources: Sources, site: Website) -> None:
     picture = f'<i:image xmlns:i="http://image"><i:loc>{site.url}/x.png</i:loc></i:image>'
     third = f"<url><loc>{site.url}{paths[4]}</loc>{picture}</url>"
     third += "<url><loc>https://elsewhere.example/</loc></url>"
+    third += f"<url><loc>{site.url}/{'a' * 2_000}</loc></url>"
     site.put("/three.xml", f"<urlset {space}>{third}</urlset>")
     source = await sources.added("sitemap", f"{site.url}/index.xml")
     assert counts(source) == {"pages": 5, "changed": 5}
-    (reason,) = source["last_result"]["reasons"]
-    assert reason["url"] == "https://elsewhere.example/"
+    reasons = source["last_result"]["reasons"]
+    assert {reason["url"][:20] for reason in reasons} == {"https://elsewhere.ex", site.url[:20]}
 
 
 async def test_no_more_pages_than_wished(sources: Sources, site: Website) -> None:
@@ -315,6 +316,9 @@ async def test_a_knowledge_base_goes_with_its_sources(sources: Sources, site: We
         ("http://a:b@example.com/", "user name"),
         ("no url", "only http"),
         ("http://exa mple.com/", "no host"),
+        ("http://xn--/", "cannot be read"),
+        ("http://[::1", "cannot be read"),
+        ("http://a\0b/", "cannot be read"),
     ],
 )
 async def test_what_may_not_be_fetched_is_refused_at_once(
