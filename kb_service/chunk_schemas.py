@@ -6,7 +6,8 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from kb_service.chunk_entities import Chunk, ChunkAction, ChunkPage, ChunkState, Revision
 from kb_service.entities import ChunkOptions
-from kb_service.schemas import ChunkingItem, UtcTime
+from kb_service.schemas import UtcTime
+from kb_service.split_schemas import ChunkingItem
 
 
 def _storable(text: str) -> str:

@@ -1,9 +1,8 @@
 """What is on the wire: the old one as its users know it, and the internal one."""
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import orjson
 from pydantic import (
@@ -17,16 +16,13 @@ from pydantic import (
 )
 
 from kb_service.entities import (
-    ChunkOptions,
     CustomDoc,
     Job,
     JobKind,
     JobState,
     JobStep,
     KnowledgeBase,
-    ParseOptions,
     Question,
-    SplitPreview,
     Visibility,
     VisibilityKind,
 )
@@ -37,10 +33,6 @@ FileNames = Annotated[list[Annotated[str, Field(max_length=1_000)]], Field(max_l
 Audience = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=1_000)
 ]
-SplitterName = Literal[
-    "recursive", "markdown", "fixed", "sentence_window", "table", "parent_child", "qa"
-]
-_OPTION_NAMES = {"chunk_size": "size", "chunk_overlap": "overlap"}
 _DEEPEST = 32  # the vector engine writes what is deeper than about 127, and never reads it again
 
 
@@ -333,79 +325,6 @@ class AcceptedFiles(BaseModel):
 
     jobs: list[JobItem]
     refused: dict[str, str]
-
-
-class ChunkingItem(BaseModel):
-    """Management: how files are cut; what is null or left out is not said."""
-
-    splitter: SplitterName | None = None
-    chunk_size: Annotated[int | None, Field(ge=1, le=10_000)] = None
-    chunk_overlap: Annotated[int | None, Field(ge=0, le=10_000)] = None
-    zh_title_enhance: bool | None = None
-    heading_prefix: bool | None = None
-    window: Annotated[int | None, Field(ge=1, le=10)] = None
-    parent_size: Annotated[int | None, Field(ge=2, le=20_000)] = None
-    header_row: bool | None = None
-
-    def asked(self) -> dict[str, Any]:
-        """By the names of the options."""
-        given = self.model_dump(include=set(ChunkingItem.model_fields), exclude_none=True)
-        return {_OPTION_NAMES.get(name, name): value for name, value in given.items()}
-
-    @classmethod
-    def of(cls, options: ChunkOptions) -> "ChunkingItem":
-        values = options.to_json()
-        return cls(chunk_size=values.pop("size"), chunk_overlap=values.pop("overlap"), **values)
-
-
-class SplitBody(ChunkingItem):
-    """Management: how one file is read and cut."""
-
-    ocr: bool = True
-    ocr_pages_max: Annotated[int, Field(ge=0, le=10_000)] = 50
-
-    def parsing(self) -> ParseOptions:
-        return ParseOptions(self.ocr, self.ocr_pages_max)
-
-
-class RecutBody(SplitBody):
-    """Management: what users made of its chunks is kept unless it shall go."""
-
-    discard_edits: bool = False
-
-
-class PreviewBody(SplitBody):
-    """Management: and how many of the chunks are shown; few pages are read by OCR meanwhile."""
-
-    ocr_pages_max: Annotated[int, Field(ge=0, le=10_000)] = 3
-    first: Annotated[int, Field(ge=1, le=200)] = 20
-
-
-class PreviewedChunk(BaseModel):
-    """Management: `context` is the text for the answer, where that is another one."""
-
-    content: str
-    context: str | None
-    metadata: dict[str, Any]
-
-
-class Preview(BaseModel):
-    """Management: the first chunks, and how many and how long (in characters) all of them are."""
-
-    chunks: list[PreviewedChunk]
-    total: int
-    characters: int
-    shortest: int
-    median: int
-    longest: int
-    loader: str
-    splitter: str
-    notes: list[str]
-    chunking: ChunkingItem
-
-    @classmethod
-    def of(cls, preview: SplitPreview, options: ChunkOptions) -> "Preview":
-        return cls(**asdict(preview), chunking=ChunkingItem.of(options))
 
 
 class KnowledgeBaseFound(BaseModel):

@@ -11,7 +11,8 @@ from kb_service.context import Context
 from kb_service.entities import ChunkOptions, CustomDoc, InvalidOptions, KnowledgeBase, Owner
 from kb_service.errors import not_customised
 from kb_service.names import shown
-from kb_service.schemas import SplitBody, SplitterName, custom_docs
+from kb_service.schemas import custom_docs
+from kb_service.split_schemas import SplitBody, SplitterName
 from servicekit.errors import ServiceError
 from servicekit.identity import Caller, require_scope
 

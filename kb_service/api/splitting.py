@@ -16,7 +16,8 @@ from kb_service.api.dependencies import (
 )
 from kb_service.api.uploads import ManagementUploadRoute
 from kb_service.ingest import Upload, Wishes
-from kb_service.schemas import AcceptedFiles, ChunkingItem, JobItem, Preview, PreviewBody, RecutBody
+from kb_service.schemas import AcceptedFiles, JobItem
+from kb_service.split_schemas import ChunkingItem, Preview, PreviewBody, RecutBody
 
 _PREFIX, _TAG = "/admin/knowledge-bases", "administration"
 router = APIRouter(prefix=_PREFIX, tags=[_TAG])
