@@ -105,10 +105,10 @@ async def test_the_old_wire_does_not_wait_for_ever(
     async with connected(gate.settings(make_settings), patience=0) as kb:
         await kb.create()
         gate.shut()
-        failed = await kb.uploaded(("a.txt", LEAVE), ("b.zip", b""))
+        failed = await kb.uploaded(("a.txt", LEAVE), ("b.exe", b""))
         assert ACCEPTED in failed["a.txt"]
         assert "still being processed" in failed["a.txt"]
-        assert "暂未支持" in failed["b.zip"]
+        assert "暂未支持" in failed["b.exe"]
         assert await kb.uploaded(("a.txt", LEAVE)) == {"a.txt": "文件 a.txt 已存在。"}
         gate.open()
         await over(kb, 1)

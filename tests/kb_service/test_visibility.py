@@ -26,6 +26,8 @@ HIDDEN, NOBODY = "hidden", "nobody"  # of one length, so that the answers' heade
 TEXT = ("a.txt", "员工每年享有十天带薪年假，请在系统中提交申请。".encode())
 FULL = ("chat", "kb:read", "kb:write")
 P, PATH = "/knowledge_base", "/admin/knowledge-bases"
+FILE = f"{PATH}/{{kb_name}}/files/{{file_name}}"
+SOURCES = f"{PATH}/{{kb_name}}/sources"
 ALL = {"visibility": "all", "clients": [], "groups": []}
 CLIENT_2 = {"visibility": "clients", "clients": ["2"], "groups": []}
 SALES_OF_2 = {"visibility": "groups", "clients": ["2"], "groups": ["board", "sales"]}
@@ -104,6 +106,37 @@ WRITES: dict[str, Request] = {
     "POST /admin/knowledge-bases/{kb_name}/files": lambda kb, name, who: kb.http.post(
         f"{PATH}/{name}/files", files=[("files", ("c.txt", b"new"))], headers=who
     ),
+    "GET /admin/knowledge-bases/{kb_name}/chunking": _of_base("GET", "/chunking"),
+    "PUT /admin/knowledge-bases/{kb_name}/chunking": _of_base(
+        "PUT", "/chunking", json={"splitter": "qa"}
+    ),
+    "POST /admin/knowledge-bases/{kb_name}/preview": _of_base(
+        "POST", "/preview", files={"file": ("c.txt", b"new")}
+    ),
+    f"POST {FILE}/preview": _of_base("POST", "/files/a.txt/preview", json={}),
+    f"POST {FILE}/split": _of_base("POST", "/files/a.txt/split", json={}),
+    f"GET {FILE}/chunks": _of_base("GET", "/files/a.txt/chunks"),
+    f"POST {FILE}/chunks": _of_base("POST", "/files/a.txt/chunks", json={"content": "新"}),
+    f"PATCH {FILE}/chunks/{{chunk_id}}": _of_base(
+        "PATCH", "/files/a.txt/chunks/e1", json={"content": "新"}
+    ),
+    f"GET {FILE}/chunks/{{chunk_id}}/history": _of_base("GET", "/files/a.txt/chunks/e1/history"),
+    f"POST {FILE}/chunks/{{chunk_id}}/restore": _of_base(
+        "POST", "/files/a.txt/chunks/e1/restore", json={"number": 1}
+    ),
+    f"DELETE {FILE}/chunks/{{chunk_id}}": _of_base("DELETE", "/files/a.txt/chunks/e1"),
+    "POST /admin/knowledge-bases/{kb_name}/files/known": _of_base(
+        "POST", "/files/known", json={"files": []}
+    ),
+    f"GET {SOURCES}": _of_base("GET", "/sources"),
+    f"POST {SOURCES}": _of_base(
+        "POST", "/sources", json={"kind": "page", "url": "http://127.0.0.1/"}
+    ),
+    f"GET {SOURCES}/{{source_id}}": _of_base("GET", "/sources/1"),
+    f"PATCH {SOURCES}/{{source_id}}": _of_base("PATCH", "/sources/1", json={"pages_max": 9}),
+    f"DELETE {SOURCES}/{{source_id}}": _of_base("DELETE", "/sources/1"),
+    f"POST {SOURCES}/{{source_id}}/run": _of_base("POST", "/sources/1/run"),
+    f"GET {SOURCES}/{{source_id}}/pages": _of_base("GET", "/sources/1/pages"),
     "GET /admin/jobs (of one)": _get(JOBS, "kb"),
     "POST /knowledge_base/delete_docs": _post(f"{P}/delete_docs", file_names=["a.txt"]),
     "PUT /admin/knowledge-bases/{kb_name}/visibility": _put_visibility,
