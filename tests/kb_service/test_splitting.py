@@ -1,12 +1,17 @@
 """How files are cut: chosen for a knowledge base or a file, seen before, kept over a rebuild."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
+from kb_service import models
+from servicekit.database import sqlite_url
 from tests.kb_service.conftest import OWNER, READER, STRANGER, Kb
 from tests.kb_service.files.make import FOLDER
 from tests.kb_service.test_jobs import add, over
@@ -162,3 +167,23 @@ async def test_a_found_passage_says_where_it_stands(owned: Kb) -> None:
     assert found["metadata"]["title"] == "第三章 休假 > 3.2 年假"
     (found,) = await owned.search("张三 研发", top_k=1)
     assert (found["metadata"]["source"], found["metadata"]["sheet"]) == ("staff.xlsx", "员工")
+
+
+def test_files_of_an_earlier_schema_keep_their_options(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(models.__file__).parent / "migrations"))
+    config.attributes["url"] = sqlite_url(tmp_path / "kb.db")
+    command.upgrade(config, "0003_jobs")
+    kb = "1, 'kb1', '', '', 'qdrant', 'lexical', '7', '2026-01-01', 'all', '[]', '[]'"
+    file = "'.txt', '', '', 1, 0, 0, 0, 1, '2026-01-01', 'c', 1"
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as database, database:
+        database.execute(f"INSERT INTO knowledge_base VALUES ({kb})")
+        for number, cut in enumerate(("300, 20, 1, 'v'", "NULL, NULL, 0, NULL")):
+            database.execute(
+                f"INSERT INTO knowledge_file VALUES ({number}, 1, '{number}.txt', {file}, {cut})"
+            )
+    command.upgrade(config, "head")
+    with closing(sqlite3.connect(tmp_path / "kb.db")) as database:
+        rows = database.execute("SELECT chunking FROM knowledge_file ORDER BY id").fetchall()
+    kept = {"splitter": "recursive", "size": 300, "overlap": 20, "zh_title_enhance": True}
+    assert [value and json.loads(value) for (value,) in rows] == [kept, None]
