@@ -336,8 +336,9 @@ async def test_an_edit_while_its_file_is_indexed_is_not_lost(
         gate.shut()
         job = await add(kb, ("a.txt", TEXT.encode()), who=OWNER, override="true", **CUT)
         await gate.asked.wait()
+        gate.asked.clear()
         changing = asyncio.create_task(edit(kb, "年假", "年假每年二十天。"))
-        await asyncio.sleep(0.05)
+        await gate.asked.wait()
         gate.open()
         await changing
         assert (await over(kb, job["jobs"][0]["id"]))["state"] == "done"
