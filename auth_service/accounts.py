@@ -95,8 +95,9 @@ class Accounts:
         return Exchanged(identity.caller, identity.session)
 
     async def log_out(self, token: str) -> None:
-        """End the session of this token, if it is one."""
-        await self._sessions.revoke(token)
+        """End the session of this token; a v1 token ends with the one that came of it."""
+        is_session = token.startswith(SESSION_PREFIX)
+        await self._sessions.revoke(token if is_session else self._sessions.derived(token))
 
     async def origins(self) -> set[str]:
         """Where pages of enabled clients are."""

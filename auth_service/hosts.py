@@ -50,6 +50,8 @@ class HostApps:
         session = None
         if want_session:
             session = await self._sessions.open_for(credential, user.client_id, user.user_id)
+            if session is None:  # ended by its user or an operator: the token ended with it
+                raise CredentialRefused(cause="revoked")
             await self._require_still_vouched(client.id, claims.user_id, claims.issued_at)
         return Identity(vouched_caller(user, client.terms), expires_at, client.terms, session)
 

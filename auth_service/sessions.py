@@ -37,11 +37,15 @@ class Sessions:
 
     async def open_for(self, credential: str, client_id: int, user_id: str) -> SessionToken | None:
         """The one session of a v1 token, however often it is asked for; None when revoked."""
-        token = _text(hmac.digest(self._derive_key, credential.encode(), "sha256"))
+        token = self.derived(credential)
         found = await self._store.session(_hash(token))
         if found is None or found.expires_at <= self._clock():
             found = await self._store.open_session(self._begun(token, client_id, user_id, "v1")[1])
         return None if found.revoked else SessionToken(token, found.expires_at)
+
+    def derived(self, credential: str) -> str:
+        """The session token that belongs to a v1 token."""
+        return _text(hmac.digest(self._derive_key, credential.encode(), "sha256"))
 
     async def find(self, token: str) -> StoredSession:
         """The live session of this token. Raises CredentialRefused."""

@@ -105,6 +105,16 @@ async def test_expired_has_a_code_of_its_own(
         assert told(await exchange(gateway, token)) == (401, "expired_token")
 
 
+async def test_logging_out_with_a_v1_token_ends_it_and_its_session(
+    gateway: Gateway, client_id: str
+) -> None:
+    token = gateway.mint(client_id)
+    session = (await exchange(gateway, token)).json()["session_token"]
+    assert (await log_out(gateway, token)).status_code == 204
+    assert told(await exchange(gateway, token)) == INVALID
+    assert await gateway.introspect(session, "cookie") == REFUSED
+
+
 async def test_a_revoked_session_does_not_come_back_for_its_v1_token(
     gateway: Gateway, client_id: str
 ) -> None:
