@@ -44,6 +44,10 @@ class WeComApp:
     api_url: str
     callback_url: str
 
+    @property
+    def is_set_up(self) -> bool:
+        return bool(self.corp_id and self.agent_id and self.secret)
+
 
 class WeCom:
     """Knows members by their user id and others by the open id that WeCom gives them."""
@@ -59,7 +63,9 @@ class WeCom:
     ) -> None:
         # The client would log every address, and the provider wants secrets in them.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._app, self._http, self._timeout = app, outside_client(), timeout
+        self._app, self._timeout = app, timeout
+        # Reading the certificates takes as long as the rest of a start.
+        self._http = outside_client() if app.is_set_up else None
         self._token = SharedToken(self._fetch_token, clock)
 
     async def authorize_url(self, state: str) -> str:
@@ -83,7 +89,8 @@ class WeCom:
         return _user(answer)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     async def _user_info(self, token: str, code: str) -> dict[str, Any]:
         return await self._get("/cgi-bin/auth/getuserinfo", access_token=token, code=code)
@@ -102,6 +109,7 @@ class WeCom:
 
     async def _get(self, path: str, **query: str) -> dict[str, Any]:
         """The answer, which has an errcode. Raises LoginRefused."""
+        assert self._http is not None  # only what is set up comes here
         try:
             with anyio.fail_after(self._timeout):
                 answer = await self._http.get(self._app.api_url + path, params=query)
@@ -133,7 +141,7 @@ class WeCom:
         return text[:200]
 
     def _require_settings(self) -> None:
-        if not (self._app.corp_id and self._app.agent_id and self._app.secret):
+        if not self._app.is_set_up:
             raise LoginRefused(f"企业微信登录未配置,{_ADMINISTRATOR}", "configuration")
 
 
