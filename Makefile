@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench bench-identity bench-lexical bench-vectors e2e browser docs lock local-model
+.PHONY: help run test check fix bench bench-identity bench-ingest bench-lexical bench-vectors e2e browser docs lock local-model
 
 help: ## Show these targets 显示全部目标
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,10 @@ bench: ## Measure against nginx, a plain relay and the old server 性能测量
 bench-identity: ## What identity costs, and a flood of bogus tokens 身份校验开销与攻击下的表现
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench.identity $(ARGS)
+
+bench-ingest: ## Thousands of files coming in while people chat and search 大量文件入库时的影响
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m bench.ingest $(ARGS)
 
 bench-lexical: ## Retrieval quality and the distance's calibration 检索质量与距离标定
 	@$(ENVIRONMENT) dev
