@@ -83,8 +83,13 @@ _LEXICAL = "lexical"
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> FastAPI:
-    """`patience` is how many seconds an upload of the old wire waits to be searchable."""
+def create_app(
+    settings: KbSettings | None = None, *, patience: float = 45, warm_parsers: bool = True
+) -> FastAPI:
+    """`patience` is how many seconds an upload of the old wire waits to be searchable.
+
+    Without `warm_parsers` the first document waits for its parser process to start.
+    """
     loaded = settings or KbSettings.load()
 
     @asynccontextmanager
@@ -92,7 +97,7 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
         configure_logs("kb_service", loaded.log_level)
         app.state.caller_verifier = CallerVerifier.from_file(loaded.caller_key_file)
         async with AsyncExitStack() as stack:
-            await _start(app, loaded, stack, patience)
+            await _start(app, loaded, stack, patience, warm_parsers=warm_parsers)
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
@@ -110,7 +115,12 @@ def create_app(settings: KbSettings | None = None, *, patience: float = 45) -> F
 
 
 async def _start(
-    app: FastAPI, settings: KbSettings, stack: AsyncExitStack, patience: float
+    app: FastAPI,
+    settings: KbSettings,
+    stack: AsyncExitStack,
+    patience: float,
+    *,
+    warm_parsers: bool,
 ) -> None:
     # An upload survives a power cut from the moment it is acknowledged: hence FULL.
     url = settings.kb_database_url or sqlite_url(settings.folder / "kb.db")
@@ -201,7 +211,7 @@ async def _start(
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
     for work in (
         *(sweep.run(), runner.run(), tally.run()),
-        _in_background(app.state.context, parsers, rows, settings),
+        _in_background(app.state.context, parsers if warm_parsers else None, rows, settings),
     ):
         await stack.enter_async_context(_running(work))
 
@@ -244,10 +254,11 @@ async def _warn_of_other_models(versions: VersionStore) -> None:
 
 
 async def _in_background(
-    context: Context, parsers: ParserPool, rows: KnowledgeBaseStore, settings: KbSettings
+    context: Context, parsers: ParserPool | None, rows: KnowledgeBaseStore, settings: KbSettings
 ) -> None:
     """What need not be done before the service is ready."""
-    await parsers.warm()
+    if parsers:
+        await parsers.warm()
     if settings.kb_sample:
         await first_start.create_sample(context, rows)
 

@@ -96,7 +96,7 @@ class Kb:
 @asynccontextmanager
 async def running(settings: KbSettings, *, patience: float = 45) -> AsyncIterator[FastAPI]:
     """The app with its lifespan, as one process would have it."""
-    app = create_app(settings, patience=patience)
+    app = create_app(settings, patience=patience, warm_parsers=False)
     async with app.router.lifespan_context(app):
         yield app
 
