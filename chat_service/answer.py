@@ -25,7 +25,7 @@ _LONGEST_RETRIEVED = 4000
 _UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
 _KB_AWAY = "知识库暂时无法检索，请稍后再试。The knowledge base cannot be searched right now."
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,8 @@ class Answering:
     async def _store(self, draft: Draft) -> None:
         try:
             await self._outbox.finish(draft)
-        except Exception:  # noqa: BLE001 - the boundary of the stream: what was said stays said
-            _log.exception("the answer of turn %s could not be stored", draft.turn.id)
+        except Exception:  # the boundary of the stream: what was said stays said
+            logger.exception("the answer of turn %s could not be stored", draft.turn.id)
 
     async def _answer(self, question: Question, draft: Draft, reader: Reader) -> None:
         citations: list[Citation] | None = None
@@ -124,13 +124,13 @@ class Answering:
                     await reader.text(tokens)
             draft.state = DONE
         except ModelError as error:
-            _log.warning("turn %s: %s", draft.turn.id, error.detail)
+            logger.warning("turn %s: %s", draft.turn.id, error.detail)
             failure = str(error)
         except ServiceError as error:
-            _log.warning("turn %s: %s", draft.turn.id, error)
+            logger.warning("turn %s: %s", draft.turn.id, error)
             failure = _KB_AWAY
-        except Exception:  # noqa: BLE001 - the boundary of the stream: it ends with a sentence
-            _log.exception("turn %s failed", draft.turn.id)
+        except Exception:  # the boundary of the stream: it ends with a sentence
+            logger.exception("turn %s failed", draft.turn.id)
             failure = _UNKNOWN_FAILURE
         if failure:
             await _explain(failure, draft, reader)
@@ -148,7 +148,7 @@ class Answering:
                 question.session_id, caller=question.caller, limit=_RECENT_TURNS + 1
             )
         except ServiceError as error:
-            _log.warning("turn %s is answered without its history: %s", turn.id, error)
+            logger.warning("turn %s is answered without its history: %s", turn.id, error)
             return []
         return normalise(_said([past for past in turns if past.id != turn.id]))
 
@@ -175,7 +175,7 @@ class Answering:
             async with aclosing(stream):
                 tokens = [token async for batch in stream for token in batch]
         except ModelError as error:
-            _log.warning("a follow-up is searched as it is: %s", error.detail)
+            logger.warning("a follow-up is searched as it is: %s", error.detail)
             return question.query
         return "".join(tokens).strip()[:_LONGEST_CONDENSED] or question.query
 
@@ -206,7 +206,9 @@ def _prompt(question: Question, contents: list[str]) -> str:
         name = "Empty"
     template = prompts.find(question.chat_type, name)
     if template is None:
-        _log.warning("no %s prompt is called %.50s; the default answers", question.chat_type, name)
+        logger.warning(
+            "no %s prompt is called %.50s; the default answers", question.chat_type, name
+        )
         template = prompts.PROMPTS[question.chat_type][prompts.DEFAULT]
     values = {"input": question.query, "question": question.query}
     return prompts.fill(template, values | {"context": prompts.fence(contents)})

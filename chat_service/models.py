@@ -19,3 +19,6 @@ class OutboxRow(SQLModel, table=True):
     state: str = Field(max_length=16)
     attempts: int = 0
     due_at: float = Field(index=True)
+
+
+OUTBOX = SQLModel.metadata.tables["outbox"]

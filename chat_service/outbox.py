@@ -19,7 +19,7 @@ _LEASE = 10.0
 _LONGEST_BACK_OFF = 60.0
 _FINISH_TIMEOUT = 5.0
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +117,7 @@ class Outbox:
             async with asyncio.timeout(_FINISH_TIMEOUT):
                 await self._finish(draft.turn, draft.text, draft.docs, draft.state)
         except (ServiceError, TimeoutError) as error:
-            _log.warning("turn %s will be stored later: %s", draft.turn.id, error)
+            logger.warning("turn %s will be stored later: %s", draft.turn.id, error)
             await self._store.write([draft.parcel(due_at=_now())])
         else:
             if draft.kept:
@@ -129,7 +129,7 @@ class Outbox:
             await self._finish(turn, parcel.response, json.loads(parcel.docs), parcel.state)
         except ServiceError as error:
             back_off = min(_LONGEST_BACK_OFF, 2.0 ** min(parcel.attempts, 6))
-            _log.warning("turn %s waits %.0f s more: %s", turn.id, back_off, error)
+            logger.warning("turn %s waits %.0f s more: %s", turn.id, back_off, error)
             await self._store.postpone(parcel.id, until=_now() + back_off)
             return False
         await self._store.remove(parcel.id)
@@ -142,15 +142,15 @@ class Outbox:
         except ServiceError as error:
             if error.status >= 500:
                 raise
-            _log.warning("turn %s takes no answer any more: %s", turn.id, error)
+            logger.warning("turn %s takes no answer any more: %s", turn.id, error)
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-        except Exception:  # noqa: BLE001 - a background worker's loop outlives any failure
-            _log.exception("the outbox failed; it goes on")
+        except Exception:  # a background worker's loop outlives any failure
+            logger.exception("the outbox failed; it goes on")
         await asyncio.sleep(_EVERY)
 
 

@@ -8,12 +8,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chat_service.models import OutboxRow
+from chat_service.models import OUTBOX
 from servicekit.database import Database
 
-_TABLE = OutboxRow.__table__  # type: ignore[attr-defined]  # sqlmodel does not declare it
 _WRITE = {
-    dialect: (added := insert(_TABLE)).on_conflict_do_update(
+    dialect: (added := insert(OUTBOX)).on_conflict_do_update(
         index_elements=["id"],
         set_={name: added.excluded[name] for name in ("response", "docs", "state", "due_at")},
     )
@@ -50,15 +49,15 @@ class OutboxStore:
     async def claim(self, *, now: float, until: float) -> Parcel | None:
         """A parcel that is due, this process's alone until that time."""
         async with self._database.reading() as reader:
-            query = select(_TABLE).where(_TABLE.c.due_at <= now).order_by(_TABLE.c.due_at)
+            query = select(OUTBOX).where(OUTBOX.c.due_at <= now).order_by(OUTBOX.c.due_at)
             connection = await reader.connection()
             row = (await connection.execute(query.limit(1))).mappings().one_or_none()
         if row is None:
             return None
         async with self._connection() as connection:
             result = await connection.execute(
-                update(_TABLE)
-                .where(_TABLE.c.id == row["id"], _TABLE.c.due_at == row["due_at"])
+                update(OUTBOX)
+                .where(OUTBOX.c.id == row["id"], OUTBOX.c.due_at == row["due_at"])
                 .values(due_at=until, attempts=row["attempts"] + 1)
             )
         if not result.rowcount:  # another process was faster: perhaps the next one is free
@@ -68,12 +67,12 @@ class OutboxStore:
     async def postpone(self, parcel_id: str, *, until: float) -> None:
         async with self._connection() as connection:
             await connection.execute(
-                update(_TABLE).where(_TABLE.c.id == parcel_id).values(due_at=until)
+                update(OUTBOX).where(OUTBOX.c.id == parcel_id).values(due_at=until)
             )
 
     async def remove(self, parcel_id: str) -> None:
         async with self._connection() as connection:
-            await connection.execute(delete(_TABLE).where(_TABLE.c.id == parcel_id))
+            await connection.execute(delete(OUTBOX).where(OUTBOX.c.id == parcel_id))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:

@@ -58,10 +58,16 @@ def described_fields() -> dict[str, tuple[str, str]]:
     return found
 
 
+class _AsWritten(configparser.RawConfigParser):
+    """Leaves keys in the case that they have in the file."""
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
 def written_keys() -> Iterator[tuple[str, str, str]]:
     """Section, key and value of each line of config.ini, in its order."""
-    parser = configparser.RawConfigParser()
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as people wrote them
+    parser = _AsWritten()
     parser.read(ROOT / "config.ini", encoding="utf-8")
     for section in parser.sections():
         for key, value in parser[section].items():

@@ -3,12 +3,12 @@
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from kb_service.loaders import LoadFault, damaged
+from kb_service.loaders.archives import BROKEN
 from kb_service.names import extension_of, fault_of
 
 ENTRIES_MAX = 1_000
@@ -21,8 +21,6 @@ _LARGE_LOCATOR, _LARGE_LOCATOR_SIZE = b"PK\x06\x07", 20
 _ARCHIVES = frozenset(
     (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".jar", ".iso", ".cab")
 )
-_BROKEN: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
-_BROKEN += (NotImplementedError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ def entries(
     try:
         _check_directory(file)
         archive = zipfile.ZipFile(file)
-    except _BROKEN:
+    except BROKEN:
         raise damaged() from None
     with archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
@@ -66,7 +64,7 @@ def entries(
 def _inflate(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, file_max: int, left: int
 ) -> Entry:
-    out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - its taker closes it
+    out = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # whoever takes the entry closes it
     size, most = 0, min(file_max + 1, left)
     try:
         with archive.open(info) as part:
@@ -78,7 +76,7 @@ def _inflate(
                 return Entry(
                     name, size, fault="压缩包解压后过大。The archive inflates to too much."
                 )
-    except _BROKEN:
+    except BROKEN:
         out.close()
         return Entry(name, size, fault=str(damaged()))
     return Entry(name, size, cast(BinaryIO, out))

@@ -80,12 +80,18 @@ class ContentFolder:
         return len(orphans)
 
 
+def sha256_of(file: BinaryIO) -> str:
+    """In hexadecimal digits, of what is left to read."""
+    found = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # files do have readinto
+    return found.hexdigest()
+
+
 def _is_same(path: Path, size: int, sha256: str) -> bool:
     try:
         if path.stat().st_size != size:
             return False
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            return sha256_of(file) == sha256
     except FileNotFoundError:  # replaced meanwhile
         return False
 

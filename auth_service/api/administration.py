@@ -42,9 +42,7 @@ class Values(BaseModel):
 
 def page_answer(shown: type[Shown], page: Page[Any], paging: Paging) -> PageAnswer[Shown]:
     items = [shown.model_validate(item) for item in page.items]
-    return PageAnswer[shown](  # type: ignore[valid-type]  # a class made at run time
-        items=items, total=page.total, page=paging.page, page_size=paging.page_size
-    )
+    return PageAnswer(items=items, total=page.total, page=paging.page, page_size=paging.page_size)
 
 
 def routes(prefix: str) -> APIRouter:

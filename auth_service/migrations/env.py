@@ -22,4 +22,4 @@ async def _run() -> None:
     await engine.dispose()
 
 
-asyncio.run(_run())  # noqa: TID251  # migrations have a process of their own
+asyncio.run(_run())

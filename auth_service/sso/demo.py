@@ -9,7 +9,7 @@ from auth_service.sessions import Sessions
 from auth_service.sso.provider import LoginRefused, ProviderUser
 
 DEMO_CLIENT = 0
-_WRONG_SECRET = "单点失败, 请提供正确口令"  # noqa: S105  # a sentence
+_REFUSAL = "单点失败, 请提供正确口令"
 
 
 class DemoLogin:
@@ -23,9 +23,9 @@ class DemoLogin:
     async def identify(self, secret: str | None, session_cookie: str | None) -> ProviderUser:
         """Raises LoginRefused."""
         if not secret:  # nobody guesses with nothing: the H5 itself comes without a secret
-            raise LoginRefused(_WRONG_SECRET)
+            raise LoginRefused(_REFUSAL)
         if not _equal(secret, self._secret):
-            raise LoginRefused(_WRONG_SECRET, "secret", guess=True)
+            raise LoginRefused(_REFUSAL, "secret", guess=True)
         user_id = await self._live_user(session_cookie) or f"demo-{secrets.token_hex(8)}"
         return ProviderUser(user_id, user_id)
 

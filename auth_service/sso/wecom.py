@@ -28,7 +28,7 @@ _AWAY = "企业微信暂时无法访问,请稍后重试。 WeCom cannot be reach
 _UNREADABLE = (
     "企业微信的应答无法识别,请稍后重试。 WeCom's answer is not understood, please try later."
 )
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _USER_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}")
 
@@ -115,10 +115,10 @@ class WeCom:
                 answer = await self._http.get(self._app.api_url + path, params=query)
         except (httpx.HTTPError, TimeoutError) as error:
             # Only its kind: its text may hold the address, and that a secret.
-            _log.warning("WeCom cannot be reached: %s", type(error).__name__)
+            logger.warning("WeCom cannot be reached: %s", type(error).__name__)
             raise LoginRefused(_AWAY, "provider") from None
         if answer.status_code != httpx.codes.OK:
-            _log.warning("WeCom answered %s with status %s", path, answer.status_code)
+            logger.warning("WeCom answered %s with status %s", path, answer.status_code)
             raise LoginRefused(_AWAY, "provider")
         return _object(answer.content)
 
@@ -131,7 +131,7 @@ class WeCom:
 
     def _tell(self, call: str, answer: dict[str, Any], token: str = "") -> None:
         errmsg = self._errmsg(answer, token)
-        _log.warning("WeCom refused %s: %s %s", call, answer["errcode"], errmsg)
+        logger.warning("WeCom refused %s: %s %s", call, answer["errcode"], errmsg)
 
     def _errmsg(self, answer: dict[str, Any], token: str) -> str:
         """What the provider says, short, printable and without our secrets."""
@@ -152,7 +152,7 @@ def _object(content: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or not isinstance(answer.get("errcode"), int):
-        _log.warning("WeCom's answer is not understood")
+        logger.warning("WeCom's answer is not understood")
         raise LoginRefused(_UNREADABLE, "provider")
     return answer
 

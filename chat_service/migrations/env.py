@@ -20,4 +20,4 @@ async def _run() -> None:
     await engine.dispose()
 
 
-asyncio.run(_run())  # noqa: TID251 - alembic's command line runs the loop
+asyncio.run(_run())

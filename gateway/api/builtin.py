@@ -6,7 +6,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.api.page import page
-from gateway.api.resources import InboundDep, ResourcesDep
+from gateway.api.resources import InboundDep, Resources, ResourcesDep
+from gateway.auth.inbound import Inbound
+from gateway.clients import Principal
 from servicekit.errors import ServiceError
 
 router = APIRouter(include_in_schema=False)
@@ -16,16 +18,22 @@ without_h5 = APIRouter(include_in_schema=False)
 @router.get("/welcome", summary="Who you are, and a first question 欢迎页")
 async def welcome(inbound: InboundDep, resources: ResourcesDep) -> HTMLResponse:
     """Names who the cookie speaks for, so that a second tab knows too."""
+    principal = await _signed_in(inbound, resources)
+    if principal is None:
+        return page("welcome.html", username="", embedded_by=await resources.origins.known())
+    name = principal.caller.username
+    return page("welcome.html", username=name, embedded_by=principal.origins)
+
+
+async def _signed_in(inbound: Inbound, resources: Resources) -> Principal | None:
+    if inbound.cookie is None:
+        return None
     try:
-        if inbound.cookie:
-            principal = await resources.identities.identify(
-                inbound.cookie, presented_as="cookie", address=inbound.address
-            )
-            name = principal.caller.username
-            return page("welcome.html", username=name, embedded_by=principal.origins)
-    except ServiceError:
-        pass  # whatever it is: nobody is known
-    return page("welcome.html", username="", embedded_by=await resources.origins.known())
+        return await resources.identities.identify(
+            inbound.cookie, presented_as="cookie", address=inbound.address
+        )
+    except ServiceError:  # the page says how to sign in; what it asks for then says what is wrong
+        return None
 
 
 @without_h5.get("/", summary="To the documentation 文档首页")

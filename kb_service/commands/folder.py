@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from kb_service import archive
 from kb_service.loaders import FORMATS, LoadFault
+from kb_service.loaders.archives import BROKEN
 from kb_service.names import extension_of, fault_of, shown
 
 _FILE_MAX, _TOTAL_MAX, _ENTRIES_MAX = 1 << 30, 50 << 30, 40_000
@@ -110,7 +111,7 @@ def _count_inside(path: Path) -> int:
     try:
         with zipfile.ZipFile(path) as opened:
             return sum(not entry.is_dir() for entry in opened.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except BROKEN:  # only the progress bar counts here; it is refused with its reason when sent
         return 1
 
 

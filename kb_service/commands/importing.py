@@ -1,6 +1,5 @@
 """Sends what is not there yet, waits until it is indexed, and says what was refused."""
 
-import hashlib
 import os
 import time
 from collections import deque
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 from kb_service.commands.folder import Found, count, found
 from kb_service.commands.progress import Progress, print_table
 from kb_service.commands.remote import CommandFault, Remote, TooLarge
+from kb_service.content import sha256_of
 from kb_service.names import shown
 
 _BATCH_FILES, _BATCH_BYTES = 20, 32 << 20
@@ -157,5 +157,5 @@ class Import:
 
 def _fingerprint(name: str, file: BinaryIO) -> dict[str, Any]:
     file.seek(0)
-    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is readable
+    sha256 = sha256_of(file)
     return {"name": name, "size": file.tell(), "sha256": sha256}

@@ -1,5 +1,6 @@
 """Files that are archives inside: checked before anything in them is read."""
 
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -7,6 +8,11 @@ from typing import IO
 
 from kb_service.loaders import LoadFault, damaged, encrypted
 
+# What zipfile raises on a broken or hostile archive, besides its own: zlib's for the packed bytes,
+# EOFError and OSError where it ends early, RuntimeError for a password, NotImplementedError for a
+# way of packing that it does not know, ValueError and struct.error for fields that lie.
+BROKEN: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, OSError)
+BROKEN += (RuntimeError, NotImplementedError, ValueError, struct.error)
 _INFLATED_MAX = 400 * 1024 * 1024
 _XML_MAX = 100 * 1024 * 1024
 _ENTRIES_MAX = 20_000
@@ -30,7 +36,7 @@ def check_archive(path: Path, *, inflated_max: int = _INFLATED_MAX) -> None:
                 xml += size if entry.filename.lower().endswith(_TEXTUAL) else 0
                 if xml > _XML_MAX:
                     raise _too_large()
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
+    except BROKEN:
         raise damaged() from None
 
 

@@ -2,10 +2,10 @@
 
 import re
 import zipfile
-import zlib
 from pathlib import Path
 
 from kb_service.loaders import LoadFault, damaged, encrypted
+from kb_service.loaders.archives import BROKEN
 
 # What a file can be -> what people call it.
 _NAMES = {
@@ -119,7 +119,7 @@ def _archive_kind(path: Path) -> str:
             if "mimetype" in names:
                 with archive.open("mimetype") as part:
                     return _MIMETYPES.get(part.read(200).strip(), "zip")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError):
+    except BROKEN:
         raise damaged() from None
     return "zip"
 

@@ -5,15 +5,10 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel import SQLModel
-
-from kb_service import models  # noqa: F401 - fills the metadata
 
 
 def _migrate(connection: Connection) -> None:
-    context.configure(
-        connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True
-    )
+    context.configure(connection=connection, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 
@@ -25,4 +20,4 @@ async def _run() -> None:
     await engine.dispose()
 
 
-asyncio.run(_run())  # noqa: TID251 - alembic calls this file as a command line
+asyncio.run(_run())

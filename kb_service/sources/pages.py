@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from kb_service.content import sha256_of
 from kb_service.loaders import LoadFault
 from kb_service.loaders.encodings import decode
 from kb_service.names import MAX_BYTES, extension_of, fault_of
@@ -77,8 +78,7 @@ def page_file(fetched: Fetched) -> PageFile:
     extension = _extension(body.read(_HEAD), fetched)
     body.seek(0)
     if extension != ".html":
-        digest = hashlib.file_digest(body, "sha256").hexdigest()  # type: ignore[arg-type]  # it is readable
-        return PageFile(extension, "", digest, fetched.size, body)
+        return PageFile(extension, "", sha256_of(body), fetched.size, body)
     try:
         text = decode(body.read(), _charset(fetched.content_type))
     except LoadFault as fault:

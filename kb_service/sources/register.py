@@ -91,5 +91,5 @@ class Register:
         except Forbidden as fault:
             raise SourceRefused(str(fault)) from None
         except FetchFault:
-            pass  # its site may be away today
+            return str(url)  # its site may be away today; each run tells what it met
         return str(url)

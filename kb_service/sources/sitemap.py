@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from xml.etree.ElementTree import Element, ParseError
 
 import httpx
@@ -14,6 +14,9 @@ from defusedxml.ElementTree import iterparse
 
 from kb_service.sources.faults import FetchFault
 from kb_service.sources.fetching import Fetcher
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _INFLATED_MAX = 50 << 20  # the protocol's own
 _INDEXED_MAX = 50
@@ -115,12 +118,13 @@ class _Counted(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # of any buffer
-        data = self._file.read(len(buffer))
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        room = memoryview(buffer)
+        data = self._file.read(len(room))
         self._left -= len(data)
         if self._left < 0:
             raise _unreadable()
-        buffer[: len(data)] = data
+        room[: len(data)] = data
         return len(data)
 
 

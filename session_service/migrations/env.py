@@ -26,4 +26,4 @@ async def _run(url: str) -> None:
         await database.close()
 
 
-asyncio.run(_run(context.config.attributes["url"]))  # noqa: TID251 - alembic's own process
+asyncio.run(_run(context.config.attributes["url"]))
