@@ -16,6 +16,7 @@ from auth_service.sessions import SESSION_PREFIX, Sessions, SessionToken
 from auth_service.signed_tokens import MAX_LENGTH as MAX_SIGNED_LENGTH
 from auth_service.signed_tokens import is_signed, read_unproven
 from auth_service.store.credentials import Store
+from auth_service.stored_keys import at_rest, digest
 from auth_service.tokens import MAX_TOKEN_LENGTH, parse_token
 from auth_service.watch import Attempt, Watch
 from servicekit.errors import Unauthorized
@@ -25,7 +26,6 @@ _SESSION_PLACES = ("header", "cookie", "url")
 _TOKEN_PLACES = ("header", "url")
 _KEY_PLACES = ("header", "bearer")
 _TOUCH_SECONDS = 60
-_SHOWN_PREFIX = 10
 _KNOWN_TOKENS = 10_000
 
 
@@ -147,12 +147,12 @@ class Accounts:
             return await self._key_owner(credential)
         if token is None or place not in _TOKEN_PLACES:
             raise CredentialRefused
-        digest = hashlib.sha256(credential.encode()).digest()
-        if digest not in self._good_tokens:
+        known = hashlib.sha256(credential.encode()).digest()
+        if known not in self._good_tokens:
             await self._watch.check(attempt)
-        self._good_tokens.pop(digest, None)
+        self._good_tokens.pop(known, None)
         identity = await self._hosts.open(credential, token, want_session=want_session)
-        self._good_tokens[digest] = None
+        self._good_tokens[known] = None
         return identity
 
     async def _session_user(self, token: str, *, want_session: bool) -> Identity:
@@ -164,7 +164,7 @@ class Accounts:
         return Identity(caller, found.expires_at, found.terms, session)
 
     async def _key_owner(self, text: str) -> Identity:
-        key = await self._store.key(hash_key(text))
+        key = await self._store.key(digest(text))
         if key is None:
             raise CredentialRefused
         if not key.enable:
@@ -188,11 +188,6 @@ async def put_operator_key(store: Store, key: str) -> None:
     """Make this the first operator's key; the one it had before is gone."""
     await store.put_operator_key(
         OPERATOR,
-        key_hash=hash_key(key),
-        prefix=key[:_SHOWN_PREFIX],
+        **at_rest(key),
         scopes=" ".join(OPERATOR_SCOPES),
     )
-
-
-def hash_key(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()

@@ -29,12 +29,17 @@ class Administration:
 
 
 def administration(
-    database: Database, master_key: MasterKey, audit: AuditLog, *, clock: Callable[[], float]
+    database: Database,
+    master_key: MasterKey,
+    audit: AuditLog,
+    passwords: Passwords,
+    *,
+    clock: Callable[[], float],
 ) -> Administration:
     return Administration(
         clients=Clients(Registry(database), master_key, audit, clock=clock),
         users=Users(UserRegistry(database), audit, clock=clock),
         api_keys=ApiKeys(KeyRegistry(database), audit, clock=clock),
-        operators=Operators(OperatorRegistry(database), Passwords(), audit),
+        operators=Operators(OperatorRegistry(database), passwords, audit),
         audit=audit,
     )

@@ -1,6 +1,5 @@
 """API keys of programs and operators, as operators manage them."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from auth_service.bootstrap import API_KEY_PREFIX
 from auth_service.errors import NoSuchClient, NoSuchKey
 from auth_service.store.key_registry import KeyFilter, KeyRegistry, KeyRow
 from auth_service.store.paging import Page, Paging
+from auth_service.stored_keys import at_rest
 from servicekit.errors import Conflict, Invalid
 
 KEY_SCOPES = ("chat", "kb:read", "kb:write", "admin")
 FIRST_OPERATOR = "admin"
 _IDS = range(2**31)
-_SHOWN_PREFIX = 10
 _LATEST = 2**33  # about the year 2242
 
 
@@ -82,7 +81,7 @@ class ApiKeys:
         _check_scopes(client_id, checked["scopes"], checked["knowledge_bases"])
         secret = _make_secret()
         key_id = await self._registry.add(
-            {**checked, "client_id": client_id, **_at_rest(secret)},
+            {**checked, "client_id": client_id, **at_rest(secret)},
             user_id,
             lambda made: self._audit.entry(
                 by, "api-key.add", _target(made), detail=_told(client_id, checked)
@@ -111,7 +110,7 @@ class ApiKeys:
         _refuse_first(await self.find(key_id))
         secret = _make_secret()
         entry = self._audit.entry(by, "api-key.rotate", _target(key_id))
-        await self._registry.change(key_id, {**_at_rest(secret), "last_used_at": None}, entry)
+        await self._registry.change(key_id, {**at_rest(secret), "last_used_at": None}, entry)
         return IssuedKey(await self.find(key_id), secret)
 
     async def delete(self, by: Actor, key_id: int) -> None:
@@ -173,11 +172,6 @@ def _refuse_first(key: KeyRow) -> None:
 
 def _make_secret() -> str:
     return f"{API_KEY_PREFIX}{secrets.token_urlsafe(32)}"
-
-
-def _at_rest(secret: str) -> dict[str, str]:
-    digest = hashlib.sha256(secret.encode()).hexdigest()
-    return {"prefix": secret[:_SHOWN_PREFIX], "key_hash": digest}
 
 
 def _target(key_id: int) -> str:

@@ -113,11 +113,11 @@ async def _wire(app: FastAPI, shared: _Shared, wecom: WeCom) -> tuple[Work, ...]
     """Put the service together; the work that goes on beside it."""
     secrets, database, watch, clock = shared.secrets, shared.database, shared.watch, shared.clock
     master_key, store = MasterKey(secrets.master_key), Store(database)
-    operations = administration(database, master_key, watch.audit, clock=clock)
+    opener, passwords = TokenOpener(master_key), Passwords()
+    operations = administration(database, master_key, watch.audit, passwords, clock=clock)
     await operations.clients.check_keys()
     await put_operator_key(store, secrets.admin_key)
     sessions = Sessions(store, master_key.derive("session"), clock)
-    opener, passwords = TokenOpener(master_key), Passwords()
     token_seconds = shared.settings.token_expired_hours * 3600
     hosts = HostApps(
         store, Replays(database), sessions, opener, token_seconds=token_seconds, clock=clock

@@ -10,6 +10,7 @@ from auth_service.bootstrap import ensure_secrets
 from auth_service.commands import admin, audit, client, key, user
 from auth_service.commands.options import Command, config_option
 from auth_service.keys import MasterKey
+from auth_service.passwords import Passwords
 from auth_service.settings import AuthSettings
 from auth_service.store.audit import AuditStore
 
@@ -40,7 +41,9 @@ async def run(arguments: argparse.Namespace) -> None:
         log = AuditLog(
             AuditStore(database), retention_days=settings.audit_retention_days, clock=time.time
         )
-        operations = administration(database, MasterKey(secrets.master_key), log, clock=time.time)
+        operations = administration(
+            database, MasterKey(secrets.master_key), log, Passwords(), clock=time.time
+        )
         await operations.clients.check_keys()
         command: Command = arguments.command
         await command(operations, arguments)
