@@ -4,9 +4,10 @@ After a change of the model, files that were indexed before are found by words a
 collection that they are in, until `recreate_vector_store` moves them into the current one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from kb_service.vectors import Hit, Point, SparseVector, VectorIndex
+from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where
 
 
 class CollectionSet:
@@ -49,12 +50,25 @@ class CollectionSet:
     async def delete(self, kb_id: int, version: str | None = None) -> None:
         await self._index.delete(kb_id, version)
 
+    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
+        """In every collection that may have it."""
+        earlier = (self._earlier[name] for name in self._readers.get(kb_id, ()))
+        for index in (*([self._index] if self.is_open else ()), *earlier):
+            await index.relabel(kb_id, version, labels)
+
     async def query(
-        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        dense: list[float] | None,
+        limit: int,
+        where: Where | None = None,
     ) -> list[Hit]:
-        hits = await self._index.query(kb_id, sparse, dense, limit) if self.is_open else []
+        hits: list[Hit] = []
+        if self.is_open:
+            hits = await self._index.query(kb_id, sparse, dense, limit, where)
         for name in self._readers.get(kb_id, ()):
-            hits += await self._earlier[name].query(kb_id, sparse, None, limit)
+            hits += await self._earlier[name].query(kb_id, sparse, None, limit, where)
         return hits
 
     async def count(self, kb_id: int, version: str | None = None) -> int:

@@ -3,7 +3,7 @@
 Only this package imports `qdrant_edge` and `qdrant_client`, each only when it is the one in use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,10 @@ DENSE = "dense"
 SPARSE = "bm25"
 KB_ID = "kb_id"
 VERSION = "version"
+FILE_NAME = "file_name"
+TAGS = "tags"
+UPLOADED = "uploaded"
+PAGE = "metadata.page"
 UPSERT_BATCH = 50  # the embedded engine holds the GIL for about 2 ms on as many points
 RRF_K = 60
 
@@ -33,7 +37,38 @@ class Point:
     version: str
     sparse: SparseVector
     dense: list[float] | None
-    payload: dict[str, Any]  # chunk_id, file_name, content, metadata, position, perhaps context
+    # chunk_id, file_name, content, metadata, position, tags, uploaded, perhaps context
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """What points must be like beside their knowledge base; what is empty or None is not asked.
+
+    Any of the names, any of the tags; times are Unix seconds, bounds are included.
+    """
+
+    file_names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    uploaded_from: float | None = None
+    uploaded_to: float | None = None
+    page_from: int | None = None
+    page_to: int | None = None
+
+    @property
+    def choices(self) -> list[tuple[str, list[str]]]:
+        """Keys and the values of which a point must have one."""
+        asked = ((FILE_NAME, self.file_names), (TAGS, self.tags))
+        return [(key, list(values)) for key, values in asked if values]
+
+    @property
+    def ranges(self) -> list[tuple[str, float | None, float | None]]:
+        """Keys and the bounds between which a point's value must be."""
+        asked = (
+            (UPLOADED, self.uploaded_from, self.uploaded_to),
+            (PAGE, self.page_from, self.page_to),
+        )
+        return [one for one in asked if one[1:] != (None, None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +104,18 @@ class VectorIndex(Protocol):
     async def remove(self, point_ids: Sequence[str]) -> None:
         """Remove single points; those that are not there are no error."""
 
+    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
+        """Set these keys in the payloads of a version; vectors and other keys stay."""
+
     async def query(
-        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        dense: list[float] | None,
+        limit: int,
+        where: Where | None = None,
     ) -> list[Hit]:
-        """The best of this knowledge base, best first, with IDF over it alone."""
+        """The best of this knowledge base, best first, with IDF over all of it alone."""
 
     async def count(self, kb_id: int, version: str | None = None) -> int: ...
 

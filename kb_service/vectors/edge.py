@@ -1,7 +1,7 @@
 """The Qdrant engine inside this process, on a folder that one process owns."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from kb_service.vectors import (
     Point,
     SparseVector,
     StoreInUse,
+    Where,
 )
 
 # The write-ahead log keeps every update over a kill from the moment that it returns; a flush keeps
@@ -87,13 +88,33 @@ class EdgeIndex:
             self._shard.update(engine.UpdateOperation.delete_points(ids))
             await asyncio.sleep(0)
 
+    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
+        offset: Any = None
+        while True:
+            request = engine.ScrollRequest(
+                offset=offset, limit=UPSERT_BATCH, filter=_of(kb_id, version), with_payload=False
+            )
+            found, offset = self._shard.scroll(request)
+            if found:
+                ids = [record.id for record in found]
+                self._shard.update(engine.UpdateOperation.set_payload(ids, dict(labels)))
+            if offset is None:
+                return
+            await asyncio.sleep(0)
+
     async def query(
-        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        dense: list[float] | None,
+        limit: int,
+        where: Where | None = None,
     ) -> list[Hit]:
+        wanted = _of(kb_id, where=where)
         if dense is None:
-            request = _lexical(kb_id, sparse, limit)
+            request = _lexical(kb_id, sparse, limit, wanted)
         else:
-            request = _hybrid(kb_id, sparse, dense, limit)
+            request = _hybrid(kb_id, sparse, dense, limit, wanted)
         found = self._shard.query(request)
         similarities = {} if dense is None else self._similarities(dense, found)
         return [_hit(point, similarities.get(point.id)) for point in found]
@@ -165,25 +186,26 @@ def _hit(point: engine.ScoredPoint, similarity: float | None) -> Hit:
     return Hit(str(point.id), payload.pop(VERSION), payload, similarity)
 
 
-def _lexical(kb_id: int, sparse: SparseVector, limit: int) -> engine.QueryRequest:
+def _lexical(
+    kb_id: int, sparse: SparseVector, limit: int, wanted: engine.Filter
+) -> engine.QueryRequest:
     return engine.QueryRequest(
         limit=limit,
         query=_nearest(sparse),
-        filter=_of(kb_id),
+        filter=wanted,
         params=_idf_of(kb_id),
         with_payload=True,
     )
 
 
 def _hybrid(
-    kb_id: int, sparse: SparseVector, dense: list[float], limit: int
+    kb_id: int, sparse: SparseVector, dense: list[float], limit: int, wanted: engine.Filter
 ) -> engine.QueryRequest:
-    own = _of(kb_id)
     by_words = engine.Prefetch(
-        limit=limit, query=_nearest(sparse), filter=own, params=_idf_of(kb_id)
+        limit=limit, query=_nearest(sparse), filter=wanted, params=_idf_of(kb_id)
     )
     by_meaning = engine.Prefetch(
-        limit=limit, query=engine.Query.Nearest(dense, using=DENSE), filter=own
+        limit=limit, query=engine.Query.Nearest(dense, using=DENSE), filter=wanted
     )
     fusion: Any = engine.Fusion.Rrf(k=RRF_K)  # its stub does not say that it is a Fusion
     return engine.QueryRequest(
@@ -194,14 +216,21 @@ def _hybrid(
     )
 
 
-def _of(kb_id: int, version: str | None = None) -> engine.Filter:
+def _of(kb_id: int, version: str | None = None, where: Where | None = None) -> engine.Filter:
     wanted = {KB_ID: str(kb_id)} if version is None else {KB_ID: str(kb_id), VERSION: version}
-    return engine.Filter(
-        must=[
-            engine.FieldCondition(key, match=engine.MatchValue(value))
-            for key, value in wanted.items()
+    must: list[Any] = [
+        engine.FieldCondition(key, match=engine.MatchValue(value)) for key, value in wanted.items()
+    ]
+    if where:
+        must += [
+            engine.FieldCondition(key, match=engine.MatchAny(values))
+            for key, values in where.choices
         ]
-    )
+        must += [
+            engine.FieldCondition(key, range=engine.RangeFloat(gte=least, lte=most))
+            for key, least, most in where.ranges
+        ]
+    return engine.Filter(must=must)
 
 
 def _idf_of(kb_id: int) -> engine.SearchParams:

@@ -1,7 +1,8 @@
 """The index on a Qdrant server or cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -17,6 +18,7 @@ from kb_service.vectors import (
     Hit,
     Point,
     SparseVector,
+    Where,
 )
 from servicekit.errors import Unavailable, UpstreamError
 
@@ -66,14 +68,25 @@ class QdrantIndex:
             chosen = models.PointIdsList(points=list(point_ids))
             await self._client.delete(self._collection, chosen, wait=True)
 
+    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
+        with _errors_of_ours():
+            chosen = models.FilterSelector(filter=_of(kb_id, version))
+            await self._client.set_payload(self._collection, dict(labels), chosen, wait=True)
+
     async def query(
-        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        dense: list[float] | None,
+        limit: int,
+        where: Where | None = None,
     ) -> list[Hit]:
+        wanted = _of(kb_id, where=where)
         with _errors_of_ours():
             if dense is None:
-                found = await self._lexical(kb_id, sparse, limit)
+                found = await self._lexical(kb_id, sparse, limit, wanted)
                 return [_hit(point, None) for point in found]
-            found = await self._hybrid(kb_id, sparse, dense, limit)
+            found = await self._hybrid(kb_id, sparse, dense, limit, wanted)
             similarities = await self._similarities(dense, found)
             return [_hit(point, similarities.get(point.id)) for point in found]
 
@@ -126,26 +139,30 @@ class QdrantIndex:
             )
 
     async def _lexical(
-        self, kb_id: int, sparse: SparseVector, limit: int
+        self, kb_id: int, sparse: SparseVector, limit: int, wanted: models.Filter
     ) -> list[models.ScoredPoint]:
         answer = await self._client.query_points(
             self._collection,
             query=_vector(sparse),
             using=SPARSE,
-            query_filter=_of(kb_id),
+            query_filter=wanted,
             search_params=_idf_of(kb_id),
             limit=limit,
         )
         return answer.points
 
     async def _hybrid(
-        self, kb_id: int, sparse: SparseVector, dense: list[float], limit: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        dense: list[float],
+        limit: int,
+        wanted: models.Filter,
     ) -> list[models.ScoredPoint]:
-        own = _of(kb_id)
         by_words = models.Prefetch(
-            query=_vector(sparse), using=SPARSE, filter=own, params=_idf_of(kb_id), limit=limit
+            query=_vector(sparse), using=SPARSE, filter=wanted, params=_idf_of(kb_id), limit=limit
         )
-        by_meaning = models.Prefetch(query=dense, using=DENSE, filter=own, limit=limit)
+        by_meaning = models.Prefetch(query=dense, using=DENSE, filter=wanted, limit=limit)
         answer = await self._client.query_points(
             self._collection,
             prefetch=[by_words, by_meaning],
@@ -197,14 +214,22 @@ def _vector(sparse: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=sparse.indices, values=sparse.values)
 
 
-def _of(kb_id: int, version: str | None = None) -> models.Filter:
+def _of(kb_id: int, version: str | None = None, where: Where | None = None) -> models.Filter:
     wanted = {KB_ID: str(kb_id)} if version is None else {KB_ID: str(kb_id), VERSION: version}
-    return models.Filter(
-        must=[
-            models.FieldCondition(key=key, match=models.MatchValue(value=value))
-            for key, value in wanted.items()
+    must: list[models.Condition] = [
+        models.FieldCondition(key=key, match=models.MatchValue(value=value))
+        for key, value in wanted.items()
+    ]
+    if where:
+        must += [
+            models.FieldCondition(key=key, match=models.MatchAny(any=values))
+            for key, values in where.choices
         ]
-    )
+        must += [
+            models.FieldCondition(key=key, range=models.Range(gte=least, lte=most))
+            for key, least, most in where.ranges
+        ]
+    return models.Filter(must=must)
 
 
 def _idf_of(kb_id: int) -> models.SearchParams:

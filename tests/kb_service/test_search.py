@@ -2,16 +2,17 @@
 
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kb_service.catalog import LiveCatalog
 from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
-from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, open_index
+from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where, open_index
 from servicekit.errors import UpstreamError
 
 KB = 7
@@ -225,14 +226,20 @@ class Dropping:
     catalog: LiveCatalog
 
     async def query(
-        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, limit: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        dense: list[float] | None,
+        limit: int,
+        where: Where | None = None,
     ) -> list[Hit]:
-        hits = await self.inner.query(kb_id, sparse, dense, limit)
+        hits = await self.inner.query(kb_id, sparse, dense, limit, where)
         self.catalog.drop(kb_id)
         return hits
 
     async def ensure(self, dense_size: int | None) -> None: ...
     async def upsert(self, points: Sequence[Point]) -> None: ...
+    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None: ...
     async def delete(self, kb_id: int, version: str | None = None) -> None: ...
     async def remove(self, point_ids: Sequence[str]) -> None: ...
     async def count(self, kb_id: int, version: str | None = None) -> int:

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from kb_service.vectors import (
     Point,
     SparseVector,
     VectorIndex,
+    Where,
     open_index,
 )
 from kb_service.vectors.server import QdrantIndex
@@ -275,6 +276,56 @@ async def test_hybrid_on_an_empty_knowledge_base_finds_nothing(hybrid: VectorInd
 async def test_words_alone_search_a_collection_with_dense_vectors(hybrid: VectorIndex) -> None:
     await hybrid.upsert([point(1, CAT, dense=[0.0, 0.0, 1.0])])
     assert await found(hybrid, CAT) == ["1"]
+
+
+def labelled(number: int, file_name: str, *tags: str, uploaded: int = 0, kb_id: int = 1) -> Point:
+    plain = point(number, CAT, kb_id=kb_id, version=file_name, dense=[1.0, 0.0, float(number)])
+    payload = plain.payload | {"file_name": file_name, "tags": list(tags), "uploaded": uploaded}
+    return replace(plain, payload=payload)
+
+
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        (Where(), {1, 2, 3}),
+        (Where(file_names=("甲.pdf", "nothing.txt")), {1}),
+        (Where(tags=("人事", "财务")), {1, 2}),
+        (Where(tags=("人事",), file_names=("乙.pdf",)), {2}),
+        (Where(uploaded_from=200), {2, 3}),
+        (Where(uploaded_from=200, uploaded_to=200.5), {2}),
+        (Where(page_from=2, page_to=2), {2}),
+        (Where(page_to=2, tags=("人事",)), {1, 2}),
+        (Where(tags=("none",)), set()),
+    ],
+)
+async def test_only_points_like_that_are_found(
+    hybrid: VectorIndex, where: Where, numbers: set[int]
+) -> None:
+    await hybrid.upsert(
+        [
+            labelled(1, "甲.pdf", "人事", "财务", uploaded=100),
+            labelled(2, "乙.pdf", "人事", uploaded=200),
+            labelled(3, "丙.pdf", uploaded=300),
+            labelled(4, "甲.pdf", "人事", uploaded=200, kb_id=2),
+        ]
+    )
+    for dense in (None, [1.0, 0.0, 0.0]):
+        hits = await hybrid.query(1, sparse(CAT), dense, 10, where)
+        assert {int(hit.payload["chunk_id"]) for hit in hits} == numbers
+
+
+async def test_labels_change_and_all_else_stays(hybrid: VectorIndex) -> None:
+    many = [replace(labelled(n, "甲.pdf", "old"), version="v") for n in range(1, 124)]
+    await hybrid.upsert([*many, labelled(500, "乙.pdf", "old")])
+    await hybrid.relabel(1, "v", {"tags": ["new", "更新"]})
+    await hybrid.relabel(1, "nothing", {"tags": ["new"]})
+    hits = await hybrid.query(1, sparse(CAT), [1.0, 0.0, 1.0], 200, Where(tags=("更新",)))
+    assert len(hits) == 123
+    first = next(hit for hit in hits if hit.payload["chunk_id"] == "1")
+    assert first.payload == many[0].payload | {"tags": ["new", "更新"]}
+    assert first.similarity == pytest.approx(1.0)
+    (other,) = await hybrid.query(1, sparse(CAT), None, 200, Where(tags=("old",)))
+    assert other.payload["chunk_id"] == "500"
 
 
 async def test_reopened_it_has_everything(store: Store) -> None:
