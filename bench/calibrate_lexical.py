@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb_service.catalog import LiveCatalog
+from kb_service.folding import folded
 from kb_service.search import Search
 from kb_service.tokens import (
     characters,
     compounds,
     is_ideographic,
-    normalised,
     question_words,
     sparse_vector,
     terms,
@@ -173,7 +173,7 @@ async def print_refusals(sets: dict[str, EvalSet], search: Search) -> None:
 def pairs_of(text: str) -> list[str]:
     runs: list[str] = []
     run = ""
-    for character in normalised(text) + " ":
+    for character in folded(text) + " ":
         if is_ideographic(character):
             run += character
         else:

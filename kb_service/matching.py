@@ -6,7 +6,7 @@ from functools import partial
 from hashlib import blake2b
 
 from kb_service.chunk_entities import ChunkEdit
-from kb_service.tokens import normalised
+from kb_service.folding import normalised
 
 NEAR = 10  # chunks before and after the old place where a changed text is looked for
 _SAME_TEXT = 0.6  # of the pairs of characters

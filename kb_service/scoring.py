@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kb_service.tokens import characters, compounds, is_ideographic, normalised, spaced_words
+from kb_service.folding import folded
+from kb_service.tokens import characters, compounds, is_ideographic, spaced_words
 
 # Measured by bench/calibrate_lexical.py: of the right passages among the first five this keeps more
 # than 99 of 100 on six public sets and 94 of 100 on our own paraphrases, while 45 to 70 of 100
@@ -42,7 +43,7 @@ class LexicalDistance:
         return 2 - coverage / _COVERAGE_AT_ONE
 
     def coverage(self, content: str) -> float:
-        text = normalised(content)
+        text = folded(content)
         found = sum(word.found_in(text) for word in self._ideographic)
         if self._spaced:
             present = spaced_words(text)

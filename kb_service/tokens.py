@@ -5,13 +5,13 @@ single characters; a question's are the same without the words that say nothing.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
 import rjieba
 
+from kb_service.folding import folded
 from kb_service.stopwords import STOP_CHARACTERS, STOP_WORDS
 from kb_service.vectors import SparseVector
 
@@ -64,13 +64,8 @@ def is_ideographic(term: str) -> bool:
     return _STARTS_IDEOGRAPHIC.match(term) is not None
 
 
-def normalised(text: str) -> str:
-    """The form in which texts are compared: one width, one case, traditional characters kept."""
-    return unicodedata.normalize("NFKC", text).lower()
-
-
 def spaced_words(text: str) -> set[str]:
-    """The words of a normalised text that are not ideographic, joined ones also in parts."""
+    """The words of a folded text that are not ideographic, joined ones also in parts."""
     return {
         word for match in _RUN.finditer(text) if match[1] is None for word in _with_parts(match[0])
     }
@@ -99,7 +94,7 @@ def query_vector(words: Sequence[str]) -> SparseVector:
 
 
 def _runs(text: str) -> Iterator[tuple[str, bool]]:
-    for match in _RUN.finditer(normalised(text)):
+    for match in _RUN.finditer(folded(text)):
         yield match[0], match[1] is not None
 
 
