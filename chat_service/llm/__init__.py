@@ -1,18 +1,54 @@
 """Models behind one Protocol; the lean adapter and langchain's live in their own modules."""
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from chat_service.history import Message
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a model picks its tokens; None leaves it to the vendor."""
+    """How a model picks its tokens; None leaves it to the vendor.
+
+    `more` are further parameters of the chat completions API (`stop`, `tools` ...), sent as they
+    are.
+    """
 
     temperature: float | None = None
     max_tokens: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a model tells besides its text, filled in while its answer streams.
+
+    `model` is the name of the one that answers, which after a fallback is not the one asked. Tokens
+    are None when the vendor does not count them. `tool_calls` are the deltas as they came.
+    """
+
+    model: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    finish_reason: str = ""
+    thoughts: list[str] = field(default_factory=list)
+    tool_calls: list[Any] = field(default_factory=list)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought before it answered; never part of the answer."""
+        return "".join(self.thoughts)
+
+    def count(self, usage: Any) -> None:
+        """Take the tokens of a `usage` object; vendors that send several send growing ones."""
+        if not isinstance(usage, dict):
+            return
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        self.prompt_tokens = prompt if isinstance(prompt, int) else self.prompt_tokens
+        self.completion_tokens = (
+            completion if isinstance(completion, int) else self.completion_tokens
+        )
 
 
 class ChatModel(Protocol):
@@ -22,5 +58,5 @@ class ChatModel(Protocol):
     """
 
     def stream(
-        self, messages: Sequence[Message], sampling: Sampling
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]: ...

@@ -16,7 +16,7 @@ from chat_service.errors import (
     ModelUnreachable,
 )
 from chat_service.history import Message
-from chat_service.llm import ChatModel, Sampling
+from chat_service.llm import ChatModel, Reply, Sampling
 
 _ATTEMPTS = 3
 _LONGEST_WAIT = 8
@@ -74,11 +74,12 @@ class GuardedModel:
         self._model, self._deadlines, self._circuit = model, deadlines, circuit
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]:
+        reply = reply or Reply()
         now = asyncio.get_running_loop().time
         end = now() + self._deadlines.total
-        stream, tokens = await self._begin(messages, sampling, end)
+        stream, tokens = await self._begin(messages, sampling, reply, end)
         said = False
         async with aclosing(stream):
             while tokens is not None:
@@ -86,11 +87,11 @@ class GuardedModel:
                     said = True
                 yield tokens
                 tokens = await _next(stream, min(end, now() + self._deadlines.between))
-        if not said:
+        if not said and not reply.tool_calls:
             raise ModelBroken.empty()
 
     async def _begin(
-        self, messages: Sequence[Message], sampling: Sampling, end: float
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply, end: float
     ) -> tuple[AsyncGenerator[list[str], None], list[str] | None]:
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(_ATTEMPTS),
@@ -100,14 +101,14 @@ class GuardedModel:
             reraise=True,
         ):
             with attempt:
-                return await self._try(messages, sampling, end)
+                return await self._try(messages, sampling, reply, end)
         raise AssertionError("tenacity raises the last error")
 
     async def _try(
-        self, messages: Sequence[Message], sampling: Sampling, end: float
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply, end: float
     ) -> tuple[AsyncGenerator[list[str], None], list[str] | None]:
         self._circuit.check()
-        stream = self._model.stream(messages, sampling)
+        stream = self._model.stream(messages, sampling, reply)
         by = asyncio.get_running_loop().time() + self._deadlines.first
         try:
             tokens = await _next(stream, min(end, by))

@@ -7,11 +7,13 @@ import anyio.to_thread
 
 from chat_service.errors import ModelBroken, ModelError, ModelUnreachable
 from chat_service.history import Message
-from chat_service.llm import Sampling
+from chat_service.llm import Reply, Sampling
 from chat_service.llm.lean import by_status
+from chat_service.llm.thinking import ThoughtSplitter
 from chat_service.vendors import Vendor
 
 if TYPE_CHECKING:
+    from langchain_core.messages import AIMessageChunk
     from langchain_openai import ChatOpenAI
     from openai import DefaultAsyncHttpxClient as AsyncClient
 
@@ -23,24 +25,47 @@ class LangChainModel:
         self._vendor, self._connect_timeout = vendor, connect_timeout
         self._model: ChatOpenAI | None = None
         self._client: AsyncClient | None = None
+        self._counts = True
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]:
+        reply = reply or Reply()
         if self._model is None:  # importing takes a second of CPU: not on the event loop
             self._model = await anyio.to_thread.run_sync(self._make)
-        finished, begun = False, False
+        thoughts, begun = ThoughtSplitter(), False
         try:
-            async for chunk in self._model.astream(
-                [(message.role, message.content) for message in messages], **_options(sampling)
-            ):
-                finished = finished or bool(chunk.response_metadata.get("finish_reason"))
-                begun = True
-                yield [text] if (text := str(chunk.text)) else []
+            async for chunk in self._chunks(self._model, messages, _options(sampling)):
+                begun, reply.model = True, self._vendor.name
+                _collect(chunk, reply)
+                thought, text = thoughts.feed(str(chunk.text))
+                reply.thoughts += [thought] if thought else []
+                yield [text] if text else []
         except Exception as error:  # openai, httpx and parsing errors of many classes: one boundary
             raise self._translate(error, begun=begun) from error
-        if not finished:
+        if not reply.finish_reason:
             raise ModelBroken("the stream ended before the answer did")
+        thought, text = thoughts.end()
+        reply.thoughts += [thought] if thought else []
+        yield [text] if text else []
+
+    async def _chunks(
+        self, model: "ChatOpenAI", messages: Sequence[Message], options: dict[str, Any]
+    ) -> AsyncGenerator["AIMessageChunk", None]:
+        """Once more without counting tokens, when the vendor refuses to be asked for that."""
+        import openai
+
+        said = [(message.role, message.content) for message in messages]
+        try:
+            async for chunk in model.astream(said, stream_usage=self._counts, **options):
+                yield chunk
+            return
+        except openai.BadRequestError as error:
+            if not self._counts or "stream_options" not in str(error):
+                raise
+        self._counts = False
+        async for chunk in model.astream(said, stream_usage=False, **options):
+            yield chunk
 
     async def close(self) -> None:
         if self._client is not None:
@@ -60,7 +85,6 @@ class LangChainModel:
             http_async_client=self._client,
             max_retries=0,
             use_responses_api=False,
-            stream_usage=False,
             stream_chunk_timeout=None,
         )
 
@@ -78,8 +102,16 @@ class LangChainModel:
         return ModelBroken(detail)
 
 
+def _collect(chunk: "AIMessageChunk", reply: Reply) -> None:
+    if reason := chunk.response_metadata.get("finish_reason"):
+        reply.finish_reason = reason
+    if usage := chunk.usage_metadata:
+        reply.prompt_tokens = usage["input_tokens"]
+        reply.completion_tokens = usage["output_tokens"]
+
+
 def _options(sampling: Sampling) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = dict(sampling.more)
     if sampling.temperature is not None:
         options["temperature"] = sampling.temperature
     if sampling.max_tokens is not None:  # ChatOpenAI would rename it, and not every vendor knows

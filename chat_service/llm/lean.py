@@ -15,8 +15,8 @@ from chat_service.errors import (
     ModelUnreachable,
 )
 from chat_service.history import Message
-from chat_service.llm import Sampling
-from chat_service.llm.sse import StreamParser, first_choice, shown, text_of
+from chat_service.llm import Reply, Sampling
+from chat_service.llm.sse import StreamParser, shown, whole
 from chat_service.vendors import Vendor
 
 _LONGEST_BODY = 8 * 1024 * 1024
@@ -40,12 +40,14 @@ class LeanModel:
         self._without: set[str] = set()
 
     async def stream(
-        self, messages: Sequence[Message], sampling: Sampling
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]:
+        reply = reply or Reply()
         while True:
             async with self._post(self._body(messages, sampling)) as response:
                 if response.status == 200:
-                    async for tokens in _answer(response):
+                    reply.model = self._vendor.name
+                    async for tokens in _answer(response, reply):
                         yield tokens
                     return
                 raw = await _read(response)
@@ -64,7 +66,10 @@ class LeanModel:
             "model": self._vendor.model,
             "messages": list(messages),
             "stream": True,
+            **sampling.more,
         }
+        if "stream_options" not in self._without:  # without it most vendors count no tokens
+            body["stream_options"] = {"include_usage": True}
         if sampling.temperature is not None and "temperature" not in self._without:
             body["temperature"] = sampling.temperature
         if sampling.max_tokens is not None:
@@ -77,6 +82,7 @@ class LeanModel:
         if status not in (400, 422):
             return False
         sent = {
+            "stream_options": True,
             "temperature": sampling.temperature is not None,
             "max_tokens": sampling.max_tokens is not None,
         }
@@ -125,11 +131,13 @@ def by_status(status: int, retry_after: str | None, vendor: str, detail: str) ->
     return ModelRefused.by_status(status, vendor, detail)
 
 
-async def _answer(response: aiohttp.ClientResponse) -> AsyncGenerator[list[str], None]:
+async def _answer(
+    response: aiohttp.ClientResponse, reply: Reply
+) -> AsyncGenerator[list[str], None]:
     if response.content_type == "application/json":  # a vendor that does not stream
-        yield [_whole(await _read(response))]
+        yield [whole(await _read(response), reply)]
         return
-    parser = StreamParser()
+    parser = StreamParser(reply)
     try:
         async for data in response.content.iter_any():
             tokens = parser.feed(data)
@@ -155,11 +163,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         return bytes(raw)
     except (aiohttp.ClientError, OSError) as error:
         raise ModelUnreachable(f"{type(error).__name__}: {error}") from None
-
-
-def _whole(raw: bytes) -> str:
-    try:
-        choice = first_choice(orjson.loads(raw), raw)
-    except orjson.JSONDecodeError:
-        raise ModelBroken(f"unreadable: {shown(raw)}") from None
-    return text_of(choice.get("message")) if choice else ""

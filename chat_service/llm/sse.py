@@ -5,6 +5,8 @@ from typing import Any
 import orjson
 
 from chat_service.errors import ModelBroken
+from chat_service.llm import Reply
+from chat_service.llm.thinking import ThoughtSplitter
 
 _LONGEST_LINE = 8 * 1024 * 1024
 _DONE = b"[DONE]"
@@ -16,10 +18,12 @@ class StreamParser:
 
     `alive` says that the last bytes held a delta of any kind, reasoning included; `failure` that
     they held an error, after those tokens; `finished` that the vendor said it was done, without
-    which the end of the stream is a cut.
+    which the end of the stream is a cut. All else that the vendor tells goes into the reply.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._thoughts = ThoughtSplitter()
         self._rest = b""
         self.alive = False
         self.failure: ModelBroken | None = None
@@ -34,11 +38,13 @@ class StreamParser:
         return self._tokens(lines)
 
     def close(self) -> list[str]:
-        """Tokens of a last line without its end."""
+        """Tokens of a last line without its end, and what was held back."""
         tokens = self._tokens([self._rest])
         if not self.finished and self.failure is None:
             self.failure = ModelBroken("the stream ended before the answer did")
-        return tokens
+        thought, answer = self._thoughts.end()
+        self._think(thought)
+        return [*tokens, answer] if answer else tokens
 
     def _tokens(self, lines: list[bytes]) -> list[str]:
         tokens: list[str] = []
@@ -56,14 +62,24 @@ class StreamParser:
             self.finished = self.finished or bool(data)
             return ""
         try:
-            choice = first_choice(orjson.loads(data), data)
+            chunk = orjson.loads(data)
         except orjson.JSONDecodeError:
             raise ModelBroken(f"unreadable: {shown(data)}") from None
+        choice = first_choice(chunk, data)
+        if chunk.get("usage"):
+            self._reply.count(chunk["usage"])
         if choice is None:
             return ""
         self.alive = True
-        self.finished = self.finished or bool(choice.get("finish_reason"))
-        return text_of(choice.get("delta"))
+        if choice.get("finish_reason"):
+            self.finished = True
+        thought, text = self._thoughts.feed(take(choice, choice.get("delta"), self._reply))
+        self._think(thought)
+        return text
+
+    def _think(self, thought: str) -> None:
+        if thought:
+            self._reply.thoughts.append(thought)
 
 
 def first_choice(chunk: Any, raw: bytes) -> dict[str, Any] | None:
@@ -82,9 +98,39 @@ def first_choice(chunk: Any, raw: bytes) -> dict[str, Any] | None:
     return None
 
 
-def text_of(message: Any) -> str:
-    """The text of a delta or a message, whose content may come in parts."""
-    content = message.get("content") if isinstance(message, dict) else None
+def take(choice: dict[str, Any], message: Any, reply: Reply) -> str:
+    """The text of a choice's delta or message; what else the choice tells goes into the reply."""
+    if reason := choice.get("finish_reason"):
+        reply.finish_reason = str(reason)
+    if "usage" in choice:
+        reply.count(choice["usage"])
+    if not isinstance(message, dict):
+        return ""
+    if thought := message.get("reasoning_content") or message.get("reasoning"):
+        reply.thoughts.append(str(thought))
+    if calls := message.get("tool_calls"):
+        reply.tool_calls += calls
+    return _text_of(message.get("content"))
+
+
+def whole(raw: bytes, reply: Reply) -> str:
+    """The text of an answer that did not stream. Raises ModelBroken."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ModelBroken(f"unreadable: {shown(raw)}") from None
+    choice = first_choice(body, raw)
+    if choice is None:
+        return ""
+    reply.count(body.get("usage"))
+    thoughts = ThoughtSplitter()
+    parts = thoughts.feed(take(choice, choice.get("message"), reply)), thoughts.end()
+    reply.thoughts += [thought for thought, _ in parts if thought]
+    return "".join(text for _, text in parts)
+
+
+def _text_of(content: Any) -> str:
+    """Content may come in parts."""
     if isinstance(content, list):
         return "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
     return content if isinstance(content, str) else ""
