@@ -15,7 +15,7 @@ from chat_service.history import ASSISTANT, USER, Message, conversation, normali
 from chat_service.llm import ChatModel, Sampling
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
 from chat_service.vendors import Vendor
-from chat_service.wire import Citation, document_list
+from chat_service.wire import Citation, Reader, document_list
 from servicekit.errors import ServiceError
 
 _RECENT_TURNS = 5
@@ -47,13 +47,6 @@ class Question:
     @property
     def chat_type(self) -> str:
         return "llm_chat" if self.knowledge_base is None else "knowledge_base_chat"
-
-
-class Reader(Protocol):
-    """Whoever reads the answer."""
-
-    async def text(self, tokens: list[str]) -> None: ...
-    async def docs(self, citations: list[Citation] | None) -> None: ...
 
 
 class Models(Protocol):

@@ -7,8 +7,8 @@ never occurs inside a string, and objects stay small enough to arrive in one pie
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
 
 NO_DOCS = "<span style='color:red'>未找到相关文档,该回答为大模型自身能力解答！</span>"
 _DOCS_BYTES = 8 * 1024 - 1
@@ -16,6 +16,30 @@ _WRITE_BYTES = 4 * 1024
 _PIECE_CHARS = 1000  # at most six bytes each once escaped
 _ELLIPSIS = "…"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Source(Protocol):
+    """What the document list names and quotes; `reference` is a link in markdown."""
+
+    @property
+    def reference(self) -> str: ...
+    @property
+    def content(self) -> str: ...
+
+
+class Reader(Protocol):
+    """Whoever reads the answer; None for `docs` when nothing could be searched."""
+
+    async def text(self, tokens: list[str]) -> None: ...
+    async def docs(self, citations: Sequence[Source] | None) -> None: ...
+
+
+class AgentReader(Protocol):
+    """Whoever reads what an agent says and does; `final` is its answer once more, at the end."""
+
+    async def text(self, tokens: list[str]) -> None: ...
+    async def tool(self, lines: list[str]) -> None: ...
+    async def final(self, answer: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +50,46 @@ class Citation:
     file_name: str
     content: str
 
+    @property
+    def reference(self) -> str:
+        query = urlencode({"knowledge_base_name": self.knowledge_base, "file_name": self.file_name})
+        return f"[{self.file_name}](/api/knowledge_base/download_doc?{query})"
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """One web page that a search engine found; nothing in its URL ends the link."""
+
+    url: str
+    content: str
+
+    @property
+    def reference(self) -> str:
+        url = quote(self.url, safe="%/:?#@!$&'*+,;=~")
+        return f"[{url}]({url})"
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """How one mode writes: its key, and what follows the text in every object."""
 
     key: bytes
-    tail: bytes
-    with_docs: bool
+    tail: bytes = b"}"
+    with_docs: bool = False
+    with_final: bool = False
 
     @classmethod
     def llm(cls, turn_id: str) -> "Format":
-        return cls(b"text", b', "chat_history_id": ' + dump(turn_id) + b"}", with_docs=False)
+        return cls(b"text", b', "chat_history_id": ' + dump(turn_id) + b"}")
 
     @classmethod
-    def knowledge_base(cls) -> "Format":
-        return cls(b"answer", b"}", with_docs=True)
+    def with_sources(cls) -> "Format":
+        """Of a knowledge base or of the web."""
+        return cls(b"answer", with_docs=True)
+
+    @classmethod
+    def agent(cls) -> "Format":
+        return cls(b"answer", with_final=True)
 
     @property
     def keep_alive(self) -> bytes:
@@ -65,14 +113,38 @@ class Format:
         if write:
             yield write
 
-    def whole(self, text: str, docs: Sequence[str]) -> bytes:
+    def whole(self, text: str, docs: Sequence[str], final: str) -> bytes:
         """The one object of `stream=false`."""
         tail = b', "docs": ' + dump(list(docs)) + b"}" if self.with_docs else self.tail
+        if self.with_final:
+            tail = b', "final_answer": ' + dump(final) + b"}"
         return b'{"%s": %s%s' % (self.key, dump(text), tail)
 
 
-def docs_chunk(citations: Sequence[Citation] | None) -> bytes:
-    """The last object of a knowledge base stream, passages trimmed so that it stays small."""
+class RawText:
+    """The modes that stream the text itself, without any JSON."""
+
+    keep_alive = b""
+
+    def text(self, tokens: Iterable[str]) -> Iterator[bytes]:
+        yield "".join(tokens).encode("utf-8", "replace")
+
+    def whole(self, text: str, docs: Sequence[str], final: str) -> bytes:
+        return text.encode("utf-8", "replace")
+
+
+def tool_chunk(lines: list[str]) -> bytes:
+    """What an agent did with a tool."""
+    return b'{"tools": ' + dump(lines) + b"}"
+
+
+def final_chunk(answer: str) -> bytes:
+    """The last object of an agent's stream."""
+    return b'{"final_answer": ' + dump(answer) + b"}"
+
+
+def docs_chunk(citations: Sequence[Source] | None) -> bytes:
+    """The last object of a stream with sources, passages trimmed so that it stays small."""
     chunk = _docs(document_list(citations))
     if not citations or len(chunk) <= _DOCS_BYTES:
         return chunk
@@ -89,7 +161,7 @@ def docs_chunk(citations: Sequence[Citation] | None) -> bytes:
     return _docs(docs)
 
 
-def document_list(citations: Sequence[Citation] | None, *, passage: int | None = None) -> list[str]:
+def document_list(citations: Sequence[Source] | None, *, passage: int | None = None) -> list[str]:
     """The lines that name and quote the sources; `passage` is the longest quotation.
 
     None means that nothing was searched, which is not the same as that nothing was found.
@@ -110,12 +182,8 @@ def _docs(docs: list[str]) -> bytes:
     return b'{"docs": ' + dump(docs) + b"}"
 
 
-def _line(number: int, citation: Citation, passage: int | None) -> str:
+def _line(number: int, citation: Source, passage: int | None) -> str:
     content = citation.content
     if passage is not None and len(content) > passage:
         content = content[:passage] + _ELLIPSIS
-    query = urlencode(
-        {"knowledge_base_name": citation.knowledge_base, "file_name": citation.file_name}
-    )
-    link = f"/api/knowledge_base/download_doc?{query}"
-    return f"出处 [{number}] [{citation.file_name}]({link}) \n\n{content}\n\n"
+    return f"出处 [{number}] {citation.reference} \n\n{content}\n\n"

@@ -1,5 +1,6 @@
 """The chat routes: everything that may be refused is, before the stream begins."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -32,7 +33,8 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 async def chat(body: ChatRequest, caller: CallerHeader, answering: AnsweringDep) -> Response:
     question = Question(**_asked(body, caller))
     turn = await answering.begin(question)
-    return AnswerStream(answering, question, turn, Format.llm(turn.id), whole=not body.stream)
+    answer = partial(answering.answer, question, turn)
+    return AnswerStream(answer, Format.llm(turn.id), whole=not body.stream)
 
 
 @router.post(
@@ -52,7 +54,8 @@ async def knowledge_base_chat(
         score_threshold=body.score_threshold,
     )
     turn = await answering.begin(question)
-    return AnswerStream(answering, question, turn, Format.knowledge_base(), whole=not body.stream)
+    answer = partial(answering.answer, question, turn)
+    return AnswerStream(answer, Format.with_sources(), whole=not body.stream)
 
 
 def _asked(body: ChatRequest, caller: str) -> dict[str, Any]:

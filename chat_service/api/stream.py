@@ -1,38 +1,46 @@
 """The response that streams an answer, and the readers that write it."""
 
 import time
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from chat_service.answer import Answering, Question
-from chat_service.clients import Turn
-from chat_service.wire import Citation, Format, docs_chunk, document_list
+from chat_service.wire import (
+    Format,
+    RawText,
+    Source,
+    docs_chunk,
+    document_list,
+    final_chunk,
+    tool_chunk,
+)
 
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 _LONGEST = 900  # seconds: a client that stopped reading must not hold a model for ever
 
 
 class AnswerStream(Response):
-    """Sends the headers at once, then the answer; notices at once when the client leaves."""
+    """Sends the headers at once, then the answer; notices at once when the client leaves.
+
+    `answer` says it to the reader that it is given, which has the methods of every mode.
+    """
 
     media_type = "text/event-stream"
 
     def __init__(
         self,
-        answering: Answering,
-        question: Question,
-        turn: Turn,
-        fmt: Format,
+        answer: "Callable[[_StreamReader | _WholeReader], Awaitable[None]]",
+        fmt: Format | RawText,
         *,
         whole: bool,
         keep_alive_every: float = 10,
     ) -> None:
         super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
-        self._answering, self._question, self._turn = answering, question, turn
-        self._format, self._whole, self._keep_alive_every = fmt, whole, keep_alive_every
+        self._answer, self._format, self._whole = answer, fmt, whole
+        self._keep_alive_every = keep_alive_every
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -42,7 +50,7 @@ class AnswerStream(Response):
             group.cancel_scope.deadline = anyio.current_time() + _LONGEST
             group.start_soon(_until_client_leaves, receive, group.cancel_scope)
             group.start_soon(reader.keep_alive, self._keep_alive_every)
-            await self._answering.answer(self._question, self._turn, reader)
+            await self._answer(reader)
             group.cancel_scope.cancel()
         await reader.end()
 
@@ -50,7 +58,7 @@ class AnswerStream(Response):
 class _StreamReader:
     """Writes whole objects as the answer comes, and a sign of life in long silences."""
 
-    def __init__(self, send: Send, fmt: Format) -> None:
+    def __init__(self, send: Send, fmt: Format | RawText) -> None:
         self._send, self._format = send, fmt
         self._wrote_at = time.monotonic()
 
@@ -58,8 +66,14 @@ class _StreamReader:
         for write in self._format.text(tokens):
             await self._write(write)
 
-    async def docs(self, citations: list[Citation] | None) -> None:
+    async def docs(self, citations: Sequence[Source] | None) -> None:
         await self._write(docs_chunk(citations))
+
+    async def tool(self, lines: list[str]) -> None:
+        await self._write(tool_chunk(lines))
+
+    async def final(self, answer: str) -> None:
+        await self._write(final_chunk(answer))
 
     async def keep_alive(self, every: float) -> None:
         while True:
@@ -80,22 +94,29 @@ class _StreamReader:
 class _WholeReader:
     """Collects the answer and writes it as one object."""
 
-    def __init__(self, send: Send, fmt: Format) -> None:
+    def __init__(self, send: Send, fmt: Format | RawText) -> None:
         self._send, self._format = send, fmt
         self._said: list[str] = []
         self._docs: list[str] = []
+        self._final = ""
 
     async def text(self, tokens: list[str]) -> None:
         self._said += tokens
 
-    async def docs(self, citations: list[Citation] | None) -> None:
+    async def docs(self, citations: Sequence[Source] | None) -> None:
         self._docs = document_list(citations)
+
+    async def tool(self, lines: list[str]) -> None:
+        self._said.append("\n".join(lines))
+
+    async def final(self, answer: str) -> None:
+        self._final = answer
 
     async def keep_alive(self, every: float) -> None:
         """One object only: nothing may come before it."""
 
     async def end(self) -> None:
-        body = self._format.whole("".join(self._said), self._docs)
+        body = self._format.whole("".join(self._said), self._docs, self._final)
         await self._send({"type": "http.response.body", "body": body})
 
 

@@ -9,10 +9,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from chat_service.answer import Question, Reader
 from chat_service.api.stream import AnswerStream
-from chat_service.clients import Turn
-from chat_service.wire import Format
+from chat_service.wire import Format, Reader
 from tests.chat_service.conftest import until
 
 
@@ -23,7 +21,7 @@ class SlowAnswering:
         self.go = asyncio.Event()
         self.cancelled = False
 
-    async def answer(self, question: Question, turn: Turn, reader: Reader) -> None:
+    async def answer(self, reader: Reader) -> None:
         try:
             await self.go.wait()
         except asyncio.CancelledError:
@@ -44,10 +42,8 @@ async def client(answering: SlowAnswering) -> AsyncIterator[httpx.AsyncClient]:
     @app.get("/{mode}")
     async def stream(mode: str) -> AnswerStream:
         return AnswerStream(
-            answering,  # type: ignore[arg-type]  # its answer() is all that is used
-            Question(query="q", caller="c"),
-            Turn("t" * 32, "x"),
-            Format.knowledge_base() if mode == "kb" else Format.llm("t" * 32),
+            answering.answer,
+            Format.with_sources() if mode == "kb" else Format.llm("t" * 32),
             whole=mode == "whole",
             keep_alive_every=0.05,
         )

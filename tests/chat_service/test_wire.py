@@ -29,7 +29,7 @@ AWKWARD = [
 def test_any_text_survives_the_published_parser(seed: int) -> None:
     chosen = random.Random(seed)
     tokens = ["".join(chosen.choices(AWKWARD, k=chosen.randint(0, 30))) for _ in range(50)]
-    for fmt, key in ((Format.llm("a" * 32), "text"), (Format.knowledge_base(), "answer")):
+    for fmt, key in ((Format.llm("a" * 32), "text"), (Format.with_sources(), "answer")):
         said = ""
         for write in fmt.text(tokens):
             text = write.decode()
@@ -45,11 +45,11 @@ def test_like_python_s_json() -> None:
 
 def test_keep_alive() -> None:
     assert Format.llm("x").keep_alive == b'{"text": ""}'
-    assert Format.knowledge_base().keep_alive == b'{"answer": ""}'
+    assert Format.with_sources().keep_alive == b'{"answer": ""}'
 
 
 def test_tokens_of_one_moment_share_a_write() -> None:
-    writes = list(Format.knowledge_base().text(["字"] * 500))
+    writes = list(Format.with_sources().text(["字"] * 500))
     assert len(writes) < 5
     assert max(map(len, writes)) <= 4096
 
