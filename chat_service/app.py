@@ -12,10 +12,12 @@ from contextlib import (
 from fastapi import FastAPI
 
 from chat_service.answer import Answering
-from chat_service.api import chat, server
+from chat_service.api import chat, mcp, server
+from chat_service.api.mcp import McpEndpoint
 from chat_service.clients import KbClient, SessionClient
 from chat_service.llm.choice import VendorModels
 from chat_service.llm.guard import Deadlines
+from chat_service.mcp_tools import Tools
 from chat_service.outbox import Outbox
 from chat_service.settings import ChatSettings
 from chat_service.store import OutboxStore
@@ -34,6 +36,7 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     app = build_app(title="Chat2LLM chat_service", lifespan=_lifespan(settings))
     app.include_router(chat.router)
     app.include_router(server.router)
+    app.include_router(mcp.router)
     return app
 
 
@@ -70,13 +73,15 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             app.state.ready_checks = (database.ping,)
             app.state.vendors = vendors
             app.state.server_address = settings.server_address
+            kb = KbClient(ServiceClient(session, settings.kb_service, name="kb_service"))
             app.state.answering = Answering(
                 sessions=sessions,
-                kb=KbClient(ServiceClient(session, settings.kb_service, name="kb_service")),
+                kb=kb,
                 models=models,
                 outbox=outbox,
                 context_tokens=settings.context_tokens,
             )
+            app.state.mcp = McpEndpoint(Tools(kb, app.state.answering, app.state.caller_verifier))
             worker = asyncio.create_task(outbox.run())
             try:
                 yield

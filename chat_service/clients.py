@@ -40,8 +40,21 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
+    """`score` is a distance: 0 the same, 2 nothing in common."""
+
     file_name: str
     content: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """One that the caller may search."""
+
+    name: str
+    title: str
+    info: str
+    files: int
 
 
 class SessionClient:
@@ -113,6 +126,25 @@ class KbClient:
         if status >= 300:
             raise _error(status, body)
 
+    async def listed(self, *, caller: str) -> list[KnowledgeBase]:
+        """What the caller may search."""
+        path = "/knowledge_base/list_knowledge_bases_v2"
+        body = await _call(self._service, "GET", path, caller=caller)
+        return [
+            KnowledgeBase(kb["kb_name"], kb["kb_zh_name"], kb["kb_info"], kb["file_count"])
+            for kb in body["data"]
+        ]
+
+    async def read(
+        self, name: str, file_name: str, *, caller: str, start: int, count: int
+    ) -> tuple[str, int | None]:
+        """The text of so many chunks, and where to read on, None at the end. Raises NotFound."""
+        asked = {"knowledge_base_name": name, "file_name": file_name, "start": start}
+        body = await _call(
+            self._service, "POST", "/internal/read", caller=caller, body=asked | {"count": count}
+        )
+        return body["text"], body["next"]
+
     async def search(
         self, name: str, *, caller: str, query: str, top_k: int, score_threshold: float
     ) -> list[Passage]:
@@ -129,7 +161,10 @@ class KbClient:
             },
             timeout=30,
         )
-        return [Passage(found["file_name"], found["content"]) for found in body["passages"]]
+        return [
+            Passage(found["file_name"], found["content"], found["score"])
+            for found in body["passages"]
+        ]
 
 
 async def _call(

@@ -149,6 +149,8 @@ class KbStandIn(StandIn):
         return [
             web.get("/internal/knowledge_bases/{name}", self._find),
             web.post("/internal/search", self._search),
+            web.post("/internal/read", self._read),
+            web.get("/knowledge_base/list_knowledge_bases_v2", self._list),
         ]
 
     def hold(self, *contents: str, file_name: str = "手册 (1).md") -> None:
@@ -175,3 +177,18 @@ class KbStandIn(StandIn):
             return problem(self.search_status, "unavailable", "away")
         self.searches.append(await request.json())
         return web.json_response({"passages": self.passages})
+
+    async def _read(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        if asked["file_name"] not in {passage["file_name"] for passage in self.passages}:
+            return problem(404, "not_found", f"未找到文件 {asked['file_name']}")
+        text = self.passages[asked["start"]]["content"]
+        after = asked["start"] + 1
+        return web.json_response(
+            {"text": text, "next": after if after < len(self.passages) else None}
+        )
+
+    async def _list(self, request: web.Request) -> web.Response:
+        assert request.headers[CALLER_HEADER]
+        kb = {"kb_name": "kb1", "kb_zh_name": "手册", "kb_info": "员工手册", "file_count": 1}
+        return web.json_response({"code": 200, "msg": "success", "data": [kb]})
