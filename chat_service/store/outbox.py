@@ -1,4 +1,4 @@
-"""Statements on chat.db."""
+"""Answers on their way: statements on the outbox of chat.db."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

@@ -1,0 +1,5 @@
+"""Every statement on chat.db: Core statements, each method one transaction."""
+
+from chat_service.store.outbox import OutboxStore, Parcel
+
+__all__ = ["OutboxStore", "Parcel"]
