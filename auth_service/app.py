@@ -78,8 +78,9 @@ def create_app(settings: AuthSettings | None = None, *, clock: Clock = time.time
             await audit.flush()
 
     app = build_app(title="Chat2LLM auth_service", lifespan=lifespan)
+    # Not included: FastAPI would make each route anew, and match it twice for every request.
     for routes in api.routers:
-        app.include_router(routes)
+        app.routes.extend(routes.routes)
     return app
 
 
@@ -142,7 +143,7 @@ async def _wire(app: FastAPI, shared: _Shared, wecom: WeCom) -> tuple[Work, ...]
     app.state.caller_verifier = CallerVerifier(secrets.caller_key.public_key())
     app.state.ready_checks = (database.ping,)
     expiry = partial(_forget_expired, Expiry(database), token_seconds, clock)
-    return watch.audit.run, opener.warm_up, passwords.warm_up, expiry
+    return watch.audit.run, opener.warm_up, expiry
 
 
 def _single_sign_on(

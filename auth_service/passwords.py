@@ -1,13 +1,15 @@
 """Operators' passwords: argon2id at rest, computed in few threads, also for nobody."""
 
-import secrets
+from base64 import b64encode
 from functools import partial
+from secrets import token_bytes
 from typing import TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from servicekit.errors import Unavailable
 
@@ -26,7 +28,7 @@ class Passwords:
         self._hasher = PasswordHasher(_PASSES, _MEMORY_KIB, parallelism=1)
         self._threads = CapacityLimiter(_THREADS)
         self._pending = 0
-        self._decoy = ""
+        self._decoy = _nobodys_hash(self._hasher)
 
     async def hash(self, password: str) -> str:
         return await self._run(partial(self._hasher.hash, password))
@@ -35,10 +37,6 @@ class Passwords:
         """Whether it is the one; without a hash it is not, after the same work."""
         verified = await self._run(partial(self._verify, password, password_hash or self._decoy))
         return verified and password_hash is not None
-
-    async def warm_up(self) -> None:
-        """Make the hash that nobody's password has."""
-        self._decoy = await self.hash(secrets.token_urlsafe())
 
     async def _run(self, work: "partial[_Result]") -> _Result:
         if self._pending >= _MAX_PENDING:
@@ -54,3 +52,13 @@ class Passwords:
             return self._hasher.verify(password_hash, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _nobodys_hash(hasher: PasswordHasher) -> str:
+    """One that costs as much to verify as any other, and that no password is known to have."""
+    salt, digest = (
+        b64encode(token_bytes(length)).decode().rstrip("=")
+        for length in (hasher.salt_len, hasher.hash_len)
+    )
+    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"

@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -82,7 +82,6 @@ class TokenOpener:
     def __init__(self, master_key: MasterKey) -> None:
         self._master_key = master_key
         self._keys: LRUCache[int, tuple[bytes, RSAPrivateKey]] = LRUCache(256)
-        self._decoys: dict[int, RSAPrivateKey] = {}
         self._threads = CapacityLimiter(_THREADS)
         self._pending = 0
 
@@ -91,7 +90,7 @@ class TokenOpener:
         key = self._parsed(token.client_id, sealed_key) if sealed_key else None
         bits = len(token.ciphertext) * 8
         if key is None or key.key_size != bits:
-            await self._run(partial(self._decrypt_in_vain, token.ciphertext))
+            await self._run(partial(_decrypt_in_vain, token.ciphertext))
             raise CredentialRefused
         plain = await self._run(partial(_decrypt, key, token.ciphertext))
         if plain is None:
@@ -100,7 +99,7 @@ class TokenOpener:
 
     async def warm_up(self) -> None:
         """Make the decoy of the usual size, so that the first unknown client takes no longer."""
-        await self._run(partial(self._decrypt_in_vain, bytes(DEFAULT_BITS // 8)))
+        await self._run(partial(_decrypt_in_vain, bytes(DEFAULT_BITS // 8)))
 
     async def _run(self, work: partial[bytes | None]) -> bytes | None:
         if self._pending >= _MAX_PENDING:
@@ -121,11 +120,15 @@ class TokenOpener:
             known = self._keys[client_id] = sealed_key, key
         return known[1]
 
-    def _decrypt_in_vain(self, ciphertext: bytes) -> bytes | None:
-        bits = len(ciphertext) * 8
-        if bits not in self._decoys:
-            self._decoys[bits] = generate_private_key(65537, bits)
-        return _decrypt(self._decoys[bits], ciphertext)
+
+def _decrypt_in_vain(ciphertext: bytes) -> bytes | None:
+    return _decrypt(_decoy(len(ciphertext) * 8), ciphertext)
+
+
+@cache
+def _decoy(bits: int) -> RSAPrivateKey:
+    """Nobody's key; one of each size is enough for a process, and making one takes a while."""
+    return generate_private_key(65537, bits)
 
 
 def _decrypt(key: RSAPrivateKey, ciphertext: bytes) -> bytes | None:

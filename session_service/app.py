@@ -35,6 +35,6 @@ def create_app(settings: SessionSettings | None = None, clock: Clock = utc_now) 
 
     app = build_app(title="Chat2LLM sessions", lifespan=lifespan)
     app.state.clock = clock
-    app.include_router(api.public)
-    app.include_router(api.internal)
+    # Not included: FastAPI would make each route anew, and match it twice for every request.
+    app.routes.extend([*api.public.routes, *api.internal.routes])
     return app
