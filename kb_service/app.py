@@ -72,7 +72,7 @@ from kb_service.store import (
     StatisticsStore,
     VersionStore,
 )
-from kb_service.vectors import VectorIndex, open_index
+from kb_service.vectors import ServerOptions, VectorIndex, open_index
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.identity import CallerVerifier
@@ -299,6 +299,15 @@ def _open_collection(settings: KbSettings, name: str) -> VectorIndex:
         api_key=settings.qdrant_api_key.get_secret_value() or None,
         folder=settings.folder / "qdrant",
         collection=name,
+        options=ServerOptions(
+            payload_m=settings.qdrant_payload_m,
+            ef_construct=settings.qdrant_ef_construct,
+            quantization=settings.qdrant_quantization,
+            on_disk=settings.qdrant_on_disk,
+            shard_number=settings.qdrant_shard_number,
+            replication_factor=settings.qdrant_replication_factor,
+            write_consistency_factor=settings.qdrant_write_consistency_factor,
+        ),
     )
 
 

@@ -129,7 +129,7 @@ class Chunks:
                 await self._overlays.discard_one(edit.kb_id, overlay)
                 raise
             if hidden:
-                await self._overlays.remove_hidden(base, [hidden])
+                await self._overlays.remove_hidden(edit.kb_id, base, [hidden])
             if before:
                 await self._overlays.withdraw(edit.kb_id, before)
         return chunk_of(stored)

@@ -39,10 +39,10 @@ class CollectionSet:
     async def delete_from(self, name: str, kb_id: int, version: str) -> None:
         await self._earlier.get(name, self._index).delete(kb_id, version)
 
-    async def remove(self, point_ids: Sequence[str]) -> None:
+    async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
         """From every collection that is open: one of them has them."""
         for index in (*([self._index] if self.is_open else ()), *self._earlier.values()):
-            await index.remove(point_ids)
+            await index.remove(kb_id, point_ids)
 
     async def upsert(self, points: Sequence[Point]) -> None:
         await self._index.upsert(points)
@@ -73,6 +73,10 @@ class CollectionSet:
 
     async def count(self, kb_id: int, version: str | None = None) -> int:
         return await self._index.count(kb_id, version) if self.is_open else 0
+
+    async def ping(self) -> None:
+        if self.is_open:
+            await self._index.ping()
 
     async def flush(self) -> None:
         if self.is_open:

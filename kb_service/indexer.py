@@ -88,7 +88,7 @@ class Indexer:
             await self.discard(kb_id, version)
 
     async def ping(self) -> None:
-        await self._collections.count(0)
+        await self._collections.ping()
 
     async def build(
         self, job: Job, batches: AsyncGenerator[Batch, None], note: Callable[[int, Batch], None]
@@ -166,9 +166,9 @@ class Indexer:
     async def flush(self) -> None:
         await self._collections.flush()
 
-    async def remove(self, version: str, doc_ids: Sequence[str]) -> None:
+    async def remove(self, kb_id: int, version: str, doc_ids: Sequence[str]) -> None:
         """Single points of a version, such as those of chunks that answer no more."""
-        await self._collections.remove([_point_id(version, doc_id) for doc_id in doc_ids])
+        await self._collections.remove(kb_id, [_point_id(version, doc_id) for doc_id in doc_ids])
 
 
 class _Writer:

@@ -35,14 +35,14 @@ class Overlays:
 
     async def recover(self) -> None:
         """After the indexer's: tell the catalog what is edited, and finish what a crash left."""
-        hidden_of = defaultdict[str, list[str]](list)
+        hidden_of = defaultdict[tuple[int, str], list[str]](list)
         for version, edit in await self._chunks.in_place():
             hidden = await hidden_by(edit)
             self._show(version, edit, hidden)
             if hidden:
-                hidden_of[version].append(hidden.doc_id)
-        for version, doc_ids in hidden_of.items():
-            await self._indexer.remove(version, doc_ids)
+                hidden_of[edit.kb_id, version].append(hidden.doc_id)
+        for (kb_id, version), doc_ids in hidden_of.items():
+            await self._indexer.remove(kb_id, version, doc_ids)
 
     async def build(self, edit: ChunkEdit) -> Overlay:
         """Unseen. When anything is raised, nothing of it stays."""
@@ -80,9 +80,9 @@ class Overlays:
     def hush(self, kb_id: int, version: str) -> None:
         self._catalog.withdraw(kb_id, version)
 
-    async def remove_hidden(self, version: str, hidden: Iterable[Hidden]) -> None:
+    async def remove_hidden(self, kb_id: int, version: str, hidden: Iterable[Hidden]) -> None:
         if doc_ids := [one.doc_id for one in hidden]:
-            await self._indexer.remove(version, doc_ids)
+            await self._indexer.remove(kb_id, version, doc_ids)
 
     async def plan(self, job: Job, version: str) -> EditPlan:
         """Where the edits of a job's file go in its new version. Nothing stays if it raises."""
@@ -105,8 +105,8 @@ class Overlays:
         for moved in plan.moved:
             self.show(version, moved.edit, moved.overlay, moved.hidden)
 
-    async def clear_hidden(self, version: str, plan: EditPlan) -> None:
-        await self.remove_hidden(version, (one.hidden for one in plan.moved if one.hidden))
+    async def clear_hidden(self, kb_id: int, version: str, plan: EditPlan) -> None:
+        await self.remove_hidden(kb_id, version, (one.hidden for one in plan.moved if one.hidden))
 
     async def discard(self, kb_id: int, plan: EditPlan) -> None:
         for moved in plan.moved:

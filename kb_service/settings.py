@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -35,6 +35,47 @@ class KbSettings(ServiceSettings):
     )
     qdrant_api_key: SecretStr = Field(
         SecretStr(""), description="API key of the Qdrant server. Qdrant 服务的密钥。"
+    )
+    qdrant_payload_m: int = Field(
+        16,
+        ge=4,
+        le=128,
+        description="Qdrant server: edges a node has in a knowledge base's HNSW graph. "
+        "Qdrant 服务：HNSW 图中每个节点的边数。",
+    )
+    qdrant_ef_construct: int = Field(
+        100,
+        ge=10,
+        le=1000,
+        description="Qdrant server: neighbours considered when the HNSW graph is built. "
+        "Qdrant 服务：构建 HNSW 图时考察的邻居数。",
+    )
+    qdrant_quantization: Literal["none", "scalar", "binary"] = Field(
+        "none",
+        description="Qdrant server: none, scalar (a quarter of the memory) or binary (a 32nd). "
+        "Qdrant 服务：向量量化方式 none、scalar（内存四分之一）或 binary（三十二分之一）。",
+    )
+    qdrant_on_disk: bool = Field(
+        False,
+        description="Qdrant server: read vectors and indexes from disk, for more than fits in "
+        "memory. Qdrant 服务：向量与索引从磁盘读取，用于内存放不下时。",
+    )
+    qdrant_shard_number: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Qdrant cluster: shards of a collection, at its making only. "
+        "Qdrant 集群：集合的分片数，仅在新建时生效。",
+    )
+    qdrant_replication_factor: int = Field(
+        1, ge=1, le=64, description="Qdrant cluster: copies of each shard. Qdrant 集群：副本数。"
+    )
+    qdrant_write_consistency_factor: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Qdrant cluster: copies that must have a write before it counts. "
+        "Qdrant 集群：写入须得到多少个副本确认。",
     )
     redis_url: SecretStr = Field(
         SecretStr(""),

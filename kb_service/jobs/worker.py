@@ -94,7 +94,7 @@ class Worker:
             raise
         with anyio.CancelScope(shield=True):
             await self._indexer.clear(job.kb_id, replaced)
-            await self._overlays.clear_hidden(built.version, plan)
+            await self._overlays.clear_hidden(job.kb_id, built.version, plan)
             for content_id in replaced.content_ids:
                 await self._content.remove(job.kb_id, content_id)
             notes = " ".join([*built.summary.notes, *plan.notes])

@@ -6,7 +6,7 @@ Only this package imports `qdrant_edge` and `qdrant_client`, each only when it i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 DENSE = "dense"
 SPARSE = "bm25"
@@ -81,6 +81,19 @@ class Hit:
     similarity: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How a Qdrant server keeps a collection; the names are Qdrant's own."""
+
+    payload_m: int = 16
+    ef_construct: int = 100
+    quantization: Literal["none", "scalar", "binary"] = "none"
+    on_disk: bool = False
+    shard_number: int = 1
+    replication_factor: int = 1
+    write_consistency_factor: int = 1
+
+
 class StoreInUse(Exception):
     """Another process has the embedded store open."""
 
@@ -93,7 +106,10 @@ class VectorIndex(Protocol):
     """One collection of one embedding model; every question is about one knowledge base."""
 
     async def ensure(self, dense_size: int | None) -> None:
-        """Open the collection or create it; raises StoreInUse or CollectionMismatch."""
+        """Open the collection or create it; raises StoreInUse or CollectionMismatch.
+
+        A server that is away is no error yet: whatever is asked next opens it.
+        """
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Returned means: survives the kill of this process (not always a power cut)."""
@@ -101,7 +117,7 @@ class VectorIndex(Protocol):
     async def delete(self, kb_id: int, version: str | None = None) -> None:
         """Remove a file version, or with None everything of the knowledge base."""
 
-    async def remove(self, point_ids: Sequence[str]) -> None:
+    async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
         """Remove single points; those that are not there are no error."""
 
     async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
@@ -119,6 +135,9 @@ class VectorIndex(Protocol):
 
     async def count(self, kb_id: int, version: str | None = None) -> int: ...
 
+    async def ping(self) -> None:
+        """Raises Unavailable or UpstreamError when questions would not be answered now."""
+
     async def flush(self) -> None:
         """Until now every upsert survives the kill of the process; from now on a power cut too."""
 
@@ -126,13 +145,18 @@ class VectorIndex(Protocol):
 
 
 def open_index(
-    *, url: str | None, api_key: str | None, folder: Path, collection: str
+    *,
+    url: str | None,
+    api_key: str | None,
+    folder: Path,
+    collection: str,
+    options: ServerOptions | None = None,
 ) -> VectorIndex:
     """The index on the server at `url`, else the embedded one in `folder`; `ensure` opens it."""
     if url:
         from kb_service.vectors.server import QdrantIndex, connect
 
-        return QdrantIndex(connect(url, api_key), collection)
+        return QdrantIndex(connect(url, api_key), collection, options)
     from kb_service.vectors.edge import EdgeIndex
 
     return EdgeIndex(folder / collection)

@@ -1,7 +1,7 @@
 """The Qdrant engine inside this process, on a folder that one process owns."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,10 @@ class EdgeIndex:
             self._shard.update(engine.UpdateOperation.delete_points(ids))
             await asyncio.sleep(0)
 
-    async def remove(self, point_ids: Sequence[str]) -> None:
+    async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
         for start in range(0, len(point_ids), _DELETE_BATCH):
-            ids: list[Any] = list(point_ids[start : start + _DELETE_BATCH])
-            self._shard.update(engine.UpdateOperation.delete_points(ids))
+            chosen = _of(kb_id, ids=point_ids[start : start + _DELETE_BATCH])
+            self._shard.update(engine.UpdateOperation.delete_points_by_filter(chosen))
             await asyncio.sleep(0)
 
     async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
@@ -116,11 +116,14 @@ class EdgeIndex:
         else:
             request = _hybrid(kb_id, sparse, dense, limit, wanted)
         found = self._shard.query(request)
-        similarities = {} if dense is None else self._similarities(dense, found)
+        similarities = {} if dense is None else self._similarities(kb_id, dense, found)
         return [_hit(point, similarities.get(point.id)) for point in found]
 
     async def count(self, kb_id: int, version: str | None = None) -> int:
         return self._shard.count(engine.CountRequest(filter=_of(kb_id, version)))
+
+    async def ping(self) -> None:
+        """It is in this process."""
 
     async def close(self) -> None:
         if self._open_shard is not None:
@@ -134,13 +137,12 @@ class EdgeIndex:
         return self._open_shard
 
     def _similarities(
-        self, dense: list[float], found: list[engine.ScoredPoint]
+        self, kb_id: int, dense: list[float], found: list[engine.ScoredPoint]
     ) -> dict[Any, float]:
-        only_found = engine.Filter(must=[engine.HasIdCondition({point.id for point in found})])
         request = engine.QueryRequest(
             limit=max(len(found), 1),
             query=engine.Query.Nearest(dense, using=DENSE),
-            filter=only_found,
+            filter=_of(kb_id, ids=(point.id for point in found)),
         )
         return {point.id: point.score for point in self._shard.query(request)}
 
@@ -216,7 +218,13 @@ def _hybrid(
     )
 
 
-def _of(kb_id: int, version: str | None = None, where: Where | None = None) -> engine.Filter:
+def _of(
+    kb_id: int,
+    version: str | None = None,
+    *,
+    where: Where | None = None,
+    ids: Iterable[Any] | None = None,
+) -> engine.Filter:
     wanted = {KB_ID: str(kb_id)} if version is None else {KB_ID: str(kb_id), VERSION: version}
     must: list[Any] = [
         engine.FieldCondition(key, match=engine.MatchValue(value)) for key, value in wanted.items()
@@ -230,6 +238,8 @@ def _of(kb_id: int, version: str | None = None, where: Where | None = None) -> e
             engine.FieldCondition(key, range=engine.RangeFloat(gte=least, lte=most))
             for key, least, most in where.ranges
         ]
+    if ids is not None:
+        must.append(engine.HasIdCondition(set(ids)))
     return engine.Filter(must=must)
 
 

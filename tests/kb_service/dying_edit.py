@@ -70,8 +70,8 @@ class Index(EdgeIndex):
         await super().upsert(points)
         self._moment.is_now("indexed")
 
-    async def remove(self, point_ids: Sequence[str]) -> None:
-        await super().remove(point_ids)
+    async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
+        await super().remove(kb_id, point_ids)
         if self.is_ready:
             self._moment.is_now("hidden removed")
 

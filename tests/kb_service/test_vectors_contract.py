@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +18,14 @@ from kb_service.vectors import (
     Where,
     open_index,
 )
-from kb_service.vectors.server import QdrantIndex
+from kb_service.vectors.server import QdrantIndex, connect
+from tests.kb_service.qdrant_server import qdrant_server
 
-# The client in memory says that it has no payload indexes.
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+# The engine in memory says that it has no payload indexes and is always exact.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
 
 CAT, DOG, BIRD, FISH = 11, 22, 33, 4_294_967_295
 
@@ -33,7 +38,7 @@ class Store:
     release: Callable[[VectorIndex], Awaitable[None]]
 
 
-@pytest.fixture(params=["edge", "memory", "server"])
+@pytest.fixture(params=["edge", "memory", "http", "server"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     collection = f"test-{uuid.uuid4().hex}"
     if request.param == "edge":
@@ -42,21 +47,29 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             lambda index: index.close(),
         )
         return
-    url = os.environ.get("QDRANT_URL") if request.param == "server" else None
-    if request.param == "server" and not url:
-        pytest.skip("QDRANT_URL names no server")
-    client = AsyncQdrantClient(url=url, check_compatibility=False) if url else _in_memory()
+    async with _client(request.param) as client:
 
-    async def keep_client(_: VectorIndex) -> None:
-        """The store is the client's, so it stays open."""
+        async def keep_client(_: VectorIndex) -> None:
+            """The store is the client's, so it stays open."""
 
-    yield Store(lambda: QdrantIndex(client, collection), keep_client)
-    await client.delete_collection(collection)
-    await client.close()
+        yield Store(lambda: QdrantIndex(client, collection), keep_client)
+        await client.delete_collection(collection)
 
 
-def _in_memory() -> AsyncQdrantClient:
-    return AsyncQdrantClient(":memory:")
+@asynccontextmanager
+async def _client(kind: str) -> AsyncIterator[AsyncQdrantClient]:
+    """Of the engine in memory, of the same over the REST API, or of a real server."""
+    async with AsyncExitStack() as stack:
+        if kind == "memory":
+            client = AsyncQdrantClient(":memory:")
+        elif kind == "http":
+            client = connect((await stack.enter_async_context(qdrant_server())).url, None)
+        elif url := os.environ.get("QDRANT_URL"):
+            client = connect(url, None)
+        else:
+            pytest.skip("QDRANT_URL names no server")
+        stack.push_async_callback(client.close)
+        yield client
 
 
 @pytest.fixture
@@ -185,8 +198,9 @@ async def test_deleting_what_is_not_there_changes_nothing(index: VectorIndex) ->
 
 async def test_removing_single_points_leaves_the_others(index: VectorIndex) -> None:
     await index.upsert([point(number, CAT) for number in range(3)])
-    await index.remove([point(1).id, point(9).id])
-    await index.remove([])
+    await index.remove(1, [point(1).id, point(9).id])
+    await index.remove(2, [point(2).id])
+    await index.remove(1, [])
     assert sorted(await found(index, CAT)) == ["0", "2"]
 
 
