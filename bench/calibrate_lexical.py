@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb_service.catalog import LiveCatalog
+from kb_service.collection_set import CollectionSet
+from kb_service.embeddings.available import Embedders
 from kb_service.folding import folded
 from kb_service.search import Search
 from kb_service.tokens import (
@@ -133,7 +135,7 @@ async def index_all(sets: dict[str, EvalSet], folder: Path) -> Search:
         )
         frequencies = Counter(term for counted in counts for term in counted)
         catalog.publish(kb_id, "1", term_counts=frequencies, chunks=len(known.passages))
-    return Search(index, catalog, None)
+    return Search(CollectionSet(Embedders(), lambda _: index), catalog)
 
 
 async def print_hits(sets: dict[str, EvalSet], search: Search) -> None:

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kb_service.catalog import LiveCatalog
+from kb_service.collection_set import CollectionSet
+from kb_service.embeddings import Embedded, EmbedderKind
+from kb_service.embeddings.available import Embedders
 from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, open_index
@@ -50,14 +53,20 @@ class Author:
 class RandomEmbedder:
     """Vectors as long as a small model's, that mean nothing."""
 
-    model = "random"
+    model = fingerprint = "random"
+    kind: EmbedderKind = "local"
     size: int | None = DIMENSIONS
 
     def __init__(self) -> None:
         self._random = random.Random(3)
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return [[self._random.random() - 0.5 for _ in range(DIMENSIONS)] for _ in texts]
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        return Embedded([await self.embed_query(text) for text in texts])
+
+    async def embed_query(self, text: str) -> list[float]:
+        return [self._random.random() - 0.5 for _ in range(DIMENSIONS)]
+
+    async def close(self) -> None: ...
 
 
 async def fill(
@@ -84,7 +93,7 @@ async def fill(
                     kb_id=int(foreign),
                     version="1",
                     sparse=sparse_vector(counts),
-                    dense=(await embedder.embed([text]))[0] if embedder else None,
+                    dense=(await embedder.embed([text])).vectors[0] if embedder else None,
                     payload={
                         "chunk_id": str(number),
                         "file_name": "a.txt",
@@ -96,8 +105,14 @@ async def fill(
         began = time.perf_counter()
         await index.upsert(points)
         spent += time.perf_counter() - began
-    catalog.publish(0, "1", term_counts=frequencies, chunks=len(texts))
-    return Search(index, catalog, embedder), spent, texts
+    embedders = Embedders([embedder] if embedder else [])
+    catalog.publish(
+        *(0, "1"),
+        term_counts=frequencies,
+        chunks=len(texts),
+        collection=embedders.default.collection,
+    )
+    return Search(CollectionSet(embedders, lambda _: index), catalog), spent, texts
 
 
 async def measure(size: int, embedder: RandomEmbedder | None) -> None:

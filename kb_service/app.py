@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-import hashlib
 import logging
-import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -20,6 +18,8 @@ from kb_service.api import (
     chunks,
     documents,
     embeddings,
+    eval_runs,
+    eval_sets,
     internal,
     jobs,
     knowledge_bases,
@@ -27,14 +27,21 @@ from kb_service.api import (
     questions,
     sources,
     splitting,
+    tags,
 )
 from kb_service.catalog import LiveCatalog
 from kb_service.chunks import Chunks
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
-from kb_service.embeddings import Embedder, OpenAIEmbedder
+from kb_service.embeddings import Embedder
+from kb_service.embeddings.available import Embedders
+from kb_service.embeddings.endpoint import OpenAIEmbedder
 from kb_service.entities import ChunkOptions
+from kb_service.evaluation.runner import Runner as EvalRunner
+from kb_service.evaluation.runs import Runs
+from kb_service.evaluation.sets import Sets
+from kb_service.evaluation.tables import Tables
 from kb_service.indexer import Indexer
 from kb_service.ingest import Ingest
 from kb_service.jobs.broker import open_signals
@@ -44,6 +51,7 @@ from kb_service.jobs.sweep import Sweep
 from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
 from kb_service.known_files import KnownFiles
+from kb_service.labelling import Labelling
 from kb_service.library import Library
 from kb_service.overlays import Overlays
 from kb_service.parsers import ParserPool
@@ -61,9 +69,12 @@ from kb_service.sources.runner import Runner
 from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import (
     ChunkStore,
+    EvalRunStore,
+    EvalSetStore,
     FileStore,
     JobStore,
     KnowledgeBaseStore,
+    LabelStore,
     LeaseStore,
     ManagedFileStore,
     PageStore,
@@ -77,8 +88,6 @@ from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.identity import CallerVerifier
 from servicekit.logs import configure_logs
-
-_LEXICAL = "lexical"
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +115,9 @@ def create_app(
         *(administration, admin_questions, jobs, sources, known_files),
     ):
         app.include_router(module.router)
-    for module in (splitting, chunks):
+    for module in (splitting, chunks, tags, eval_sets, eval_runs):
         app.include_router(module.router)
-    for module in (documents, jobs, admin_questions, splitting):
+    for module in (documents, jobs, admin_questions, splitting, eval_sets):
         app.include_router(module.uploads)
     app.include_router(questions.taps)
     return app
@@ -128,16 +137,16 @@ async def _start(
     stack.push_async_callback(database.close)
     await database.upgrade()
     rows, files = KnowledgeBaseStore(database), FileStore(database)
-    embedder = _embedder(settings)
-    versions = VersionStore(database, collection=_collection(embedder))
-    if embedder:
-        stack.push_async_callback(embedder.close)
-        embedder.size = await versions.dense_size(versions.collection)
-    collections = CollectionSet(versions.collection, partial(_open_collection, settings))
+    embedders, versions = _embedders(settings), VersionStore(database)
+    stack.push_async_callback(embedders.close)
+    collections = CollectionSet(embedders, partial(_open_collection, settings), versions)
     stack.push_async_callback(collections.close)
     catalog, content = LiveCatalog(), _content(settings)
     indexer = Indexer(
-        collections=collections, catalog=catalog, versions=versions, embedder=embedder
+        collections=collections,
+        catalog=catalog,
+        versions=versions,
+        labelling=Labelling(LabelStore(database), collections),
     )
     parsers = ParserPool(size=settings.kb_workers)
     stack.push_async_callback(parsers.close)
@@ -146,7 +155,7 @@ async def _start(
         files=files,
         content=content,
         indexer=indexer,
-        embed_model=versions.collection,
+        embedders=embedders,
     )
     overlays = Overlays(
         chunks=ChunkStore(database), versions=versions, indexer=indexer, catalog=catalog
@@ -186,23 +195,27 @@ async def _start(
         patience=patience,
     )
     runner, register = await _sources(database, settings, ingest, library)
-    await _warn_of_other_models(versions)
     tally, asked = Tally(StatisticsStore(database)), Questions(QuestionStore(database), library)
+    search = Search(collections, catalog)
+    sets, runs, eval_runner = await _evaluation(database, settings, search, library, parsers)
     app.state.ready_checks = (database.ping, indexer.ping)
     app.state.context = Context(
         library=library,
         files=ManagedFileStore(database),
         ingest=ingest,
         queue=queue,
-        search=CountedSearch(Search(collections, catalog, embedder), tally),
+        search=CountedSearch(search, tally),
         tally=tally,
-        embedder=embedder,
+        embedders=embedders,
         questions=asked,
         question_import=QuestionImport(asked, parsers),
         chunks=Chunks(ChunkStore(database), overlays),
         previews=_previews(stack, library, content, settings),
         sources=register,
         known_files=KnownFiles(files, job_rows, content),
+        eval_sets=sets,
+        eval_runs=runs,
+        labelling=indexer.labelling,
         chunking=_chunking(settings),
         upload_max_mb=settings.upload_max_mb,
     )
@@ -210,7 +223,7 @@ async def _start(
     gc.freeze()
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
     for work in (
-        *(sweep.run(), runner.run(), tally.run()),
+        *(sweep.run(), runner.run(), tally.run(), eval_runner.run()),
         _in_background(app.state.context, parsers if warm_parsers else None, rows, settings),
     ):
         await stack.enter_async_context(_running(work))
@@ -244,13 +257,19 @@ async def _sources(
     return runner, Register(rows, pages, guard, runner)
 
 
-async def _warn_of_other_models(versions: VersionStore) -> None:
-    for name in await versions.names_of_other_collections():
-        logger.warning(
-            "knowledge base %s was indexed with another embedding model: it is searched by words "
-            "alone until recreate_vector_store. 向量模型已更换，请重建该知识库的向量库。",
-            name,
-        )
+async def _evaluation(
+    database: Database,
+    settings: KbSettings,
+    search: Search,
+    library: Library,
+    parsers: ParserPool,
+) -> tuple[Sets, Runs, EvalRunner]:
+    rows, run_rows = EvalSetStore(database), EvalRunStore(database)
+    if not settings.is_shared:
+        await run_rows.recover(all_of_them=True)
+    runner = EvalRunner(run_rows, rows, search, library.with_id, _chunking(settings))
+    sets = Sets(rows, Tables(parsers))
+    return sets, Runs(run_rows, sets, runner), runner
 
 
 async def _in_background(
@@ -311,20 +330,17 @@ def _open_collection(settings: KbSettings, name: str) -> VectorIndex:
     )
 
 
-def _embedder(settings: KbSettings) -> OpenAIEmbedder | None:
-    if not settings.embedding_api_base_url:
+def _embedders(settings: KbSettings) -> Embedders:
+    """The endpoint comes before the folder: the first is what knowledge bases have by default."""
+    found: list[Embedder] = []
+    if settings.embedding_api_base_url:
+        found.append(
+            OpenAIEmbedder(
+                base_url=settings.embedding_api_base_url,
+                api_key=settings.embedding_api_api_key.get_secret_value(),
+                model=settings.embedding_api_model,
+            )
+        )
+    if not found:
         logger.info("no embedding model is configured: search is lexical. 未配置向量模型。")
-        return None
-    return OpenAIEmbedder(
-        base_url=settings.embedding_api_base_url,
-        api_key=settings.embedding_api_api_key.get_secret_value(),
-        model=settings.embedding_api_model,
-    )
-
-
-def _collection(embedder: Embedder | None) -> str:
-    """Named after the model; the digest keeps apart what the readable part makes equal."""
-    if embedder is None:
-        return _LEXICAL
-    digest = hashlib.sha256(embedder.model.encode()).hexdigest()[:8]
-    return re.sub(r"[^A-Za-z0-9]+", "-", embedder.model)[:40].strip("-") + f"-{digest}"
+    return Embedders(found)

@@ -1,12 +1,14 @@
 """What answers: the live versions of files, and the chunks of them that were edited away."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 import anyio
 
 from kb_service.chunk_entities import Hidden
+from kb_service.embeddings.available import LEXICAL
 from kb_service.scoring import idf
 from kb_service.tokens import is_ideographic
 
@@ -20,6 +22,7 @@ class _Version:
     chunks: int
     terms: "array[int]"
     counts: "array[int]"
+    collection: str
     hidden: dict[str, Hidden] = field(default_factory=dict)
     place: tuple[str, int] | None = None
 
@@ -29,6 +32,7 @@ class _Base:
     chunks: int = 0
     frequencies: dict[int, int] = field(default_factory=dict)
     versions: dict[str, _Version] = field(default_factory=dict)
+    collections: Counter[str] = field(default_factory=Counter)
 
 
 class LiveCatalog:
@@ -45,20 +49,29 @@ class LiveCatalog:
         self._numbers: dict[str, int] = {}
 
     def publish(
-        self, kb_id: int, version: str, *, term_counts: Mapping[str, int], chunks: int
+        self,
+        kb_id: int,
+        version: str,
+        *,
+        term_counts: Mapping[str, int],
+        chunks: int,
+        collection: str = LEXICAL,
     ) -> None:
         base = self._bases.setdefault(kb_id, _Base())
         if version in base.versions:
             return
         kept = {self._number(term): term_counts[term] for term in _kept(term_counts)}
         _add(base, kept, 1, chunks)
-        base.versions[version] = _Version(chunks, array("I", kept), array("I", kept.values()))
+        terms, counts = array("I", kept), array("I", kept.values())
+        base.versions[version] = _Version(chunks, terms, counts, collection)
+        base.collections[collection] += 1
 
     def withdraw(self, kb_id: int, version: str) -> None:
         base = self._bases.get(kb_id)
         gone = base.versions.pop(version, None) if base else None
         if base is None or gone is None:
             return
+        base.collections[gone.collection] -= 1
         for hidden in gone.hidden.values():
             _add(base, self._counts(hidden), 1, 1)
         _add(base, dict(zip(gone.terms, gone.counts, strict=True)), -1, gone.chunks)
@@ -85,6 +98,11 @@ class LiveCatalog:
     def live(self, kb_id: int) -> Set[str]:
         base = self._bases.get(kb_id)
         return base.versions.keys() if base else frozenset()
+
+    def collections(self, kb_id: int) -> list[str]:
+        """Where its live versions are."""
+        base = self._bases.get(kb_id) or _Base()
+        return [name for name, versions in base.collections.items() if versions]
 
     def answers(self, kb_id: int, version: str, doc_id: str) -> bool:
         base = self._bases.get(kb_id)

@@ -118,6 +118,7 @@ class Overlay:
     """The index of one edited chunk: a version of its own, built unseen."""
 
     version: str
+    collection: str
     term_counts: Mapping[str, int]
     packed_counts: bytes
 

@@ -1,87 +1,134 @@
-"""The collection of the configured embedding model, and earlier ones that are still needed.
+"""The collections of this installation: each embedding model has one, opened when it is needed.
 
-After a change of the model, files that were indexed before are found by words alone, in the
-collection that they are in, until `recreate_vector_store` moves them into the current one.
+A knowledge base is in the collection of its model. While it is being moved to another one it is in
+both, each file in one of them, and questions go to both. What was indexed with a model that is no
+longer configured is found by words alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any, Protocol
 
+import anyio
+
+from kb_service.embeddings.available import LEXICAL, Embedders, EmbeddingModel
 from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where
+from servicekit.errors import UpstreamError
+
+logger = logging.getLogger(__name__)
+# The vector of a question for each collection to ask; None: ask it by words alone.
+Question = Mapping[str, list[float] | None]
+
+
+class DenseSizes(Protocol):
+    """Lengths of vectors, so that a start needs no call to a vendor."""
+
+    async def dense_size(self, collection: str) -> int | None: ...
+
+    async def remember_dense_size(self, collection: str, size: int) -> None: ...
 
 
 class CollectionSet:
-    """A VectorIndex over several: writes go to the current one, questions to all that matter."""
+    def __init__(
+        self,
+        embedders: Embedders,
+        open_collection: Callable[[str], VectorIndex],
+        sizes: DenseSizes | None = None,
+    ) -> None:
+        self.embedders = embedders
+        self._open_collection, self._sizes = open_collection, sizes
+        self._open: dict[str, VectorIndex] = {}
+        self._opening = anyio.Lock()
 
-    def __init__(self, current: str, open_collection: Callable[[str], VectorIndex]) -> None:
-        self.current = current
-        self._open_collection = open_collection
-        self._index = open_collection(current)
-        self._earlier: dict[str, VectorIndex] = {}
-        self._readers: dict[int, set[str]] = {}
-        self.is_open = False
+    async def open(self, name: str) -> VectorIndex | None:
+        """None while nobody knows how long its vectors are: nothing is in it then."""
+        if name not in self._open:
+            async with self._opening:
+                if name not in self._open:
+                    await self._open_one(name)
+        return self._open.get(name)
 
-    async def ensure(self, dense_size: int | None) -> None:
-        await self._index.ensure(dense_size)
-        self.is_open = True
+    def model_for(self, chosen: str) -> EmbeddingModel:
+        """What new vectors of a knowledge base are made with, whose owner chose so."""
+        model = self.embedders.wanted(chosen) or self.embedders.named(LEXICAL)
+        assert model is not None
+        return model
 
-    async def read_earlier(self, name: str, kb_id: int, dense_size: int | None) -> None:
-        """Have questions about a knowledge base answered from an earlier collection too."""
-        if name not in self._earlier:
-            self._earlier[name] = self._open_collection(name)
-            await self._earlier[name].ensure(dense_size)
-        self._readers.setdefault(kb_id, set()).add(name)
-
-    def holds(self, name: str) -> bool:
-        """Whether the collection is open."""
-        return name in self._earlier or (name == self.current and self.is_open)
-
-    async def delete_from(self, name: str, kb_id: int, version: str) -> None:
-        await self._earlier.get(name, self._index).delete(kb_id, version)
-
-    async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
-        """From every collection that is open: one of them has them."""
-        for index in (*([self._index] if self.is_open else ()), *self._earlier.values()):
-            await index.remove(kb_id, point_ids)
-
-    async def upsert(self, points: Sequence[Point]) -> None:
-        await self._index.upsert(points)
-
-    async def delete(self, kb_id: int, version: str | None = None) -> None:
-        await self._index.delete(kb_id, version)
-
-    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
-        """In every collection that may have it."""
-        earlier = (self._earlier[name] for name in self._readers.get(kb_id, ()))
-        for index in (*([self._index] if self.is_open else ()), *earlier):
-            await index.relabel(kb_id, version, labels)
+    async def embed(self, names: Iterable[str], query: str) -> Question:
+        return {name: await self._vector(name, query) for name in names}
 
     async def query(
         self,
         kb_id: int,
         sparse: SparseVector,
-        dense: list[float] | None,
+        question: Question,
         limit: int,
         where: Where | None = None,
     ) -> list[Hit]:
-        hits: list[Hit] = []
-        if self.is_open:
-            hits = await self._index.query(kb_id, sparse, dense, limit, where)
-        for name in self._readers.get(kb_id, ()):
-            hits += await self._earlier[name].query(kb_id, sparse, None, limit, where)
-        return hits
+        """The best of each collection in turn, best first."""
+        found: list[list[Hit]] = []
+        for name, dense in question.items():
+            if index := await self.open(name):
+                found.append(await index.query(kb_id, sparse, dense, limit, where))
+        if len(found) == 1:
+            return found[0]
+        return [hit for hit in chain.from_iterable(zip_longest(*found)) if hit]
 
-    async def count(self, kb_id: int, version: str | None = None) -> int:
-        return await self._index.count(kb_id, version) if self.is_open else 0
+    async def upsert(self, name: str, points: Sequence[Point]) -> None:
+        index = await self.open(name)
+        assert index is not None  # its embedder has made vectors by now
+        await index.upsert(points)
+
+    async def delete(self, name: str | None, kb_id: int, version: str) -> None:
+        """From all that are open when nobody knows any more which one has it."""
+        named = await self.open(name) if name else None
+        for index in [named] if named else list(self._open.values()):
+            await index.delete(kb_id, version)
+
+    async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
+        """From every collection that is open: one of them has them."""
+        for index in self._open.values():
+            await index.remove(kb_id, point_ids)
+
+    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
+        """The same for what a version's points say of their file."""
+        for index in self._open.values():
+            await index.relabel(kb_id, version, labels)
 
     async def ping(self) -> None:
-        if self.is_open:
-            await self._index.ping()
+        for index in self._open.values():
+            await index.ping()
 
     async def flush(self) -> None:
-        if self.is_open:
-            await self._index.flush()
+        for index in self._open.values():
+            await index.flush()
 
     async def close(self) -> None:
-        for index in (self._index, *self._earlier.values()):
+        for index in self._open.values():
             await index.close()
+
+    async def _open_one(self, name: str) -> None:
+        model = self.embedders.of_collection(name)
+        embedder = model.embedder if model else None
+        size = embedder.size if embedder else None
+        if self._sizes and name != LEXICAL:
+            known = await self._sizes.dense_size(name)
+            if size and size != known:
+                await self._sizes.remember_dense_size(name, size)
+            size = size or known
+        if size is None and name != LEXICAL:
+            return
+        index = self._open_collection(name)
+        await index.ensure(size)
+        self._open[name] = index
+
+    async def _vector(self, name: str, query: str) -> list[float] | None:
+        model = self.embedders.of_collection(name)
+        if model is None or model.embedder is None:
+            return None
+        try:
+            return await model.embedder.embed_query(query)
+        except UpstreamError:
+            logger.warning("searching by words alone, the embedder failed", exc_info=True)
+            return None

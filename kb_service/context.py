@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from kb_service.chunks import Chunks
-from kb_service.embeddings import Embedder
+from kb_service.embeddings.available import Embedders
 from kb_service.entities import ChunkOptions
+from kb_service.evaluation.runs import Runs
+from kb_service.evaluation.sets import Sets
 from kb_service.ingest import Ingest
 from kb_service.jobs.queue import Queue
 from kb_service.known_files import KnownFiles
+from kb_service.labelling import Labelling
 from kb_service.library import Library
 from kb_service.previews import Previews
 from kb_service.questions import Questions
@@ -27,12 +30,15 @@ class Context:
     queue: Queue
     search: CountedSearch
     tally: Tally
-    embedder: Embedder | None
+    embedders: Embedders
     questions: Questions
     question_import: QuestionImport
     previews: Previews
     chunks: Chunks
     sources: Register
     known_files: KnownFiles
+    eval_sets: Sets
+    eval_runs: Runs
+    labelling: Labelling
     chunking: ChunkOptions
     upload_max_mb: int

@@ -38,7 +38,8 @@ class Visibility:
 class KnowledgeBase:
     """A named collection of files; its owner client writes, who may see it reads.
 
-    `chunking` is how its files are cut, None as the installation has it.
+    `chunking` is how its files are cut, None as the installation has it. `embed_model` is what
+    they are indexed with from now on: one that was chosen, or the installation's default.
     """
 
     id: int
@@ -52,6 +53,7 @@ class KnowledgeBase:
     file_count: int = 0
     visibility: Visibility = Visibility()
     chunking: "ChunkOptions | None" = None
+    follows_default_model: bool = True
 
 
 class InvalidOptions(ValueError):
@@ -198,6 +200,42 @@ class ManagedFile:
     upload_time: datetime | None
     owner_client: str
     owner_user: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a search can be narrowed by beside a file's name; each of its points has a copy."""
+
+    tags: tuple[str, ...] = ()
+    uploaded: datetime | None = None
+
+    def to_payload(self) -> dict[str, Any]:
+        known = {"uploaded": int(self.uploaded.timestamp())} if self.uploaded else {}
+        return {"tags": list(self.tags)} | known
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """How many files have it."""
+
+    name: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """Which passages are wanted; what is empty or None is not asked.
+
+    Any of the files, any of the tags; bounds are included. Only what has pages is on one.
+    """
+
+    files: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    uploaded_after: datetime | None = None
+    uploaded_before: datetime | None = None
+    page_from: int | None = None
+    page_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +364,7 @@ class Statistics:
     missed: list[Missed]
 
 
-JobKind = Literal["upload", "update", "recreate"]
+JobKind = Literal["upload", "update", "recreate", "embed"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 JobStep = Literal["", "parsing", "indexing", "removing"]
 

@@ -12,6 +12,7 @@ ServiceError (servicekit)
 ├── NoSuchQuestion           404   also for one that the caller may not see or not change
 ├── QuestionTaken            409
 ├── NotImported              422   the table as a whole
+├── NoSuchEmbedder           422
 ├── NotAnEmbedder            500
 ├── NotEmbedded              500
 ├── NoSuchChunk              404   also for one of an index that was replaced meanwhile
@@ -22,6 +23,13 @@ ServiceError (servicekit)
 ├── NoSuchSource             404   the same of a web source
 ├── SourceThere              409
 ├── SourceRefused            422   a URL that is not fetched
+├── NoSuchEvalSet            404   also for one of another knowledge base
+├── NoSuchEvalItem           404
+├── NoSuchEvalRun            404
+├── EvalNameTaken            409
+├── EvalItemThere            409
+├── EvalRefused              409   too many of something, or not now
+├── EvalInvalid              422
 ├── NotPreviewed             422   a file that cannot be read or cut
 ├── Unreadable               400   a form that is none
 └── UploadTooLarge           413
@@ -29,6 +37,7 @@ ServiceError (servicekit)
 FileFault is about one file of several: the others go on, and it ends up in `failed_files`.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from servicekit.errors import Conflict, Invalid, NotFound, Refused, ServiceError
@@ -118,6 +127,15 @@ class NotAnEmbedder(ServiceError):
         super().__init__(f"指定的模型 {shown} 不支持 Embeddings 功能。")
 
 
+class NoSuchEmbedder(Invalid):
+    def __init__(self, shown: str, names: Sequence[str]) -> None:
+        known = ", ".join(names)
+        super().__init__(
+            f"未知的向量模型 {shown}，可用：{known}。There is no embedding model {shown}; "
+            f"available: {known}."
+        )
+
+
 class NotEmbedded(ServiceError):
     def __init__(self, why: object) -> None:
         super().__init__(f"文本向量化过程中出现错误：{why}")
@@ -167,6 +185,39 @@ class SourceThere(Conflict):
 
 
 class SourceRefused(Invalid):
+    pass
+
+
+class NoSuchEvalSet(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such evaluation set. 没有此评测集。")
+
+
+class NoSuchEvalItem(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such item in the set. 评测集中没有此条目。")
+
+
+class NoSuchEvalRun(NotFound):
+    def __init__(self) -> None:
+        super().__init__("There is no such run of the set. 评测集没有此次运行。")
+
+
+class EvalNameTaken(Conflict):
+    def __init__(self) -> None:
+        super().__init__("There is a set of that name already. 已有同名评测集。")
+
+
+class EvalItemThere(Conflict):
+    def __init__(self) -> None:
+        super().__init__("The set has this question already. 评测集中已有相同的问题。")
+
+
+class EvalRefused(Conflict):
+    pass
+
+
+class EvalInvalid(Invalid):
     pass
 
 

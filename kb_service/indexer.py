@@ -13,8 +13,8 @@ import orjson
 
 from kb_service.catalog import LiveCatalog
 from kb_service.collection_set import CollectionSet
-from kb_service.embeddings import Embedder
-from kb_service.entities import CustomDoc, Job, Replaced
+from kb_service.entities import CustomDoc, Job, Labels, Replaced
+from kb_service.labelling import Labelling
 from kb_service.parsers import Batch, IndexedDoc, Summary
 from kb_service.store import VersionStore
 from kb_service.vectors import Point
@@ -30,6 +30,7 @@ class Built:
     """A version that is complete but not live."""
 
     version: str
+    collection: str
     chunks: int
     summary: Summary
     packed_counts: bytes
@@ -42,6 +43,8 @@ class Target:
     kb_id: int
     file_name: str
     version: str
+    collection: str
+    labels: Labels
 
 
 class Indexer:
@@ -53,33 +56,35 @@ class Indexer:
         collections: CollectionSet,
         catalog: LiveCatalog,
         versions: VersionStore,
-        embedder: Embedder | None,
+        labelling: Labelling,
     ) -> None:
         self._collections, self._catalog = collections, catalog
-        self._versions, self._embedder = versions, embedder
+        self._versions, self.labelling = versions, labelling
 
     async def open(self) -> None:
-        """Open the collection, or leave it to the first vectors when their length is not known."""
-        if self._collections.is_open:
-            return
-        size = self._embedder.size if self._embedder else None
-        if self._embedder is None:
-            await self._collections.ensure(None)
-        elif size is not None:
-            await self._collections.ensure(size)
-            await self._versions.remember_dense_size(self._collections.current, size)
+        """Open the collection of the default model, unless nothing was ever written to it."""
+        embedders = self._collections.embedders
+        for model in embedders.all():
+            if model.embedder and model.embedder.size is None:
+                model.embedder.size = await self._versions.dense_size(model.collection)
+        await self._collections.open(embedders.default.collection)
 
     async def recover(self) -> None:
         """After `open`: finish what a crash left half done, and tell the catalog what is live."""
         live_versions = await self._versions.live()
-        for live in live_versions:
-            if live.collection != self._collections.current:
-                size = await self._versions.dense_size(live.collection)
-                await self._collections.read_earlier(live.collection, live.kb_id, size)
+        for collection in {live.collection for live in live_versions}:
+            await self._collections.open(collection)
         await self.clean()
+        await self.labelling.recover()
         for live in live_versions:
             counts = await asyncio.to_thread(_unpack, live.term_counts)
-            self._catalog.publish(live.kb_id, live.id, term_counts=counts, chunks=live.chunks)
+            self._catalog.publish(
+                live.kb_id,
+                live.id,
+                term_counts=counts,
+                chunks=live.chunks,
+                collection=live.collection,
+            )
 
     async def clean(self) -> None:
         """Remove versions that were left half done, or half removed."""
@@ -101,8 +106,11 @@ class Indexer:
         try:
             async with aclosing(batches):
                 with anyio.CancelScope(shield=True):  # no statement is left in the middle
-                    await self._versions.begin(version, job.kb_id, job.lease)
-                writer = _Writer(self, Target(job.kb_id, job.file_name, version))
+                    labels = await self.labelling.for_job(job)
+                    collection = await self.collection_for(job.kb_id)
+                    await self._versions.begin(version, job.kb_id, job.lease, collection, labels)
+                target = Target(job.kb_id, job.file_name, version, collection, labels)
+                writer = _Writer(self, target)
                 async for batch in batches:
                     note(await writer.add(batch), batch)
                 return await writer.finish()
@@ -119,7 +127,11 @@ class Indexer:
     def switch(self, kb_id: int, built: Built, replaced: Replaced) -> None:
         """With the flip in the database: the new version answers in the place of the old ones."""
         self._catalog.publish(
-            kb_id, built.version, term_counts=built.summary.term_counts, chunks=built.chunks
+            kb_id,
+            built.version,
+            term_counts=built.summary.term_counts,
+            chunks=built.chunks,
+            collection=built.collection,
         )
         self.withdraw(kb_id, replaced)
 
@@ -138,11 +150,8 @@ class Indexer:
         """Clean away a version that is not live; its row goes last and keeps what is undone."""
         await self._versions.drop_chunks(version)
         # Without a row it was cleaned already, and somebody who did not know went on writing it.
-        collection = await self._versions.collection_of(version) or self._collections.current
-        if self._collections.holds(collection):
-            await self._collections.delete_from(collection, kb_id, version)
-        elif collection != self._collections.current:
-            return  # its points are cleaned when that collection is opened again
+        collection = await self._versions.collection_of(version)
+        await self._collections.delete(collection, kb_id, version)
         await self._versions.forget(version)
 
     async def drop(self, kb_id: int, versions: list[str]) -> None:
@@ -151,17 +160,27 @@ class Indexer:
         for version in versions:
             await self.discard(kb_id, version)
 
-    async def put(self, target: Target, chunks: Sequence[tuple[str, int, IndexedDoc]]) -> None:
-        """Points of chunks, each with its id and its position in the file."""
-        dense: list[list[float]] = []
-        if self._embedder:
-            dense = await self._embedder.embed([indexed.doc.content for *_, indexed in chunks])
-            await self.open()
-        vectors: Sequence[list[float] | None] = dense or [None] * len(chunks)
+    async def collection_for(self, kb_id: int) -> str:
+        """Of the embedding model that a knowledge base is indexed with from now on."""
+        chosen = await self._versions.chosen_model(kb_id)
+        return self._collections.model_for(chosen).collection
+
+    async def put(self, target: Target, chunks: Sequence[tuple[str, int, IndexedDoc]]) -> int:
+        """Points of chunks, each with its id and its position in the file.
+
+        Gives the number of those that are longer than the embedding model reads.
+        """
+        model = self._collections.embedders.of_collection(target.collection)
+        vectors: Sequence[list[float] | None] = [None] * len(chunks)
+        cut = 0
+        if model and model.embedder:
+            embedded = await model.embedder.embed([indexed.doc.content for *_, indexed in chunks])
+            vectors, cut = embedded.vectors, len(embedded.cut)
         points = (
             _point(target, *chunk, vector) for chunk, vector in zip(chunks, vectors, strict=True)
         )
-        await self._collections.upsert(list(points))
+        await self._collections.upsert(target.collection, list(points))
+        return cut
 
     async def flush(self) -> None:
         await self._collections.flush()
@@ -178,7 +197,7 @@ class _Writer:
         self._target = target
         self._indexer, self._versions = indexer, indexer._versions
         self._rows: list[tuple[str, CustomDoc]] = []
-        self._chunks = self._written = 0
+        self._chunks = self._written = self._cut = 0
         self._summary: Summary | None = None
 
     async def add(self, batch: Batch) -> int:
@@ -193,7 +212,7 @@ class _Writer:
         self._rows += [(chunk_id, indexed.doc) for chunk_id, _, indexed in chunks]
         if len(self._rows) >= _ROWS_AT_ONCE:
             await self._write_rows()
-        await self._indexer.put(self._target, chunks)
+        self._cut += await self._indexer.put(self._target, chunks)
         return self._chunks
 
     async def finish(self) -> Built:
@@ -202,7 +221,9 @@ class _Writer:
         assert self._summary is not None
         version = self._target.version
         packed = await asyncio.to_thread(pack, self._summary.term_counts)
-        return Built(version, self._chunks, self._summary, packed)
+        if self._cut:
+            self._summary.notes.append(_note(self._cut))
+        return Built(version, self._target.collection, self._chunks, self._summary, packed)
 
     async def _write_rows(self) -> None:
         if self._rows:
@@ -233,6 +254,7 @@ def _point(
         "file_name": target.file_name,
         "content": indexed.doc.content,
         "metadata": indexed.doc.metadata,
+        **target.labels.to_payload(),
     }
     return Point(
         id=_point_id(target.version, chunk_id),
@@ -241,6 +263,14 @@ def _point(
         sparse=indexed.sparse,
         dense=dense,
         payload=payload | ({"context": indexed.doc.context} if indexed.doc.context else {}),
+    )
+
+
+def _note(cut: int) -> str:
+    return (
+        f"{cut} 个分块超过向量模型的长度上限，语义检索只看其开头。"
+        f"{cut} chunks are longer than the embedding model reads; "
+        "only their beginnings are found by meaning."
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import anyio
 
 from kb_service.content import ContentFolder
+from kb_service.embeddings.available import Embedders
 from kb_service.entities import ChunkOptions, KnowledgeBase, StoredFile, Visibility
 from kb_service.errors import (
+    NoSuchEmbedder,
     NoSuchFile,
     NoSuchKnowledgeBase,
     NotReadable,
@@ -43,22 +45,22 @@ class Library:
         files: FileStore,
         content: ContentFolder,
         indexer: Indexer,
-        embed_model: str,
+        embedders: Embedders,
     ) -> None:
         self._rows, self._files, self._content = knowledge_bases, files, content
-        self._indexer, self._embed_model = indexer, embed_model
+        self._indexer, self._embedders = indexer, embedders
         self._by_name: dict[str, KnowledgeBase] = {}
         self._changing = anyio.Lock()
 
     async def load(self) -> None:
         """Before the first request: read the names, and remove contents that no row points to."""
-        self._by_name = {kb.name: kb for kb in await self._rows.all()}
+        self._by_name = {kb.name: self._named(kb) for kb in await self._rows.all()}
         orphans = await self._content.sweep(await self._files.content_ids())
         if orphans:
             logger.info("removed %d uploads that were never acknowledged", orphans)
 
     async def all(self, caller: Caller) -> list[KnowledgeBase]:
-        return [kb for kb in await self._rows.all() if may_see(caller, kb)]
+        return [self._named(kb) for kb in await self._rows.all() if may_see(caller, kb)]
 
     def names(self, caller: Caller) -> list[str]:
         return [kb.name for kb in self._by_name.values() if may_see(caller, kb)]
@@ -91,7 +93,14 @@ class Library:
         return kb
 
     async def create_for(
-        self, caller: Caller, name: str, *, zh_name: str, info: str, vector_store: str
+        self,
+        caller: Caller,
+        name: str,
+        *,
+        zh_name: str,
+        info: str,
+        vector_store: str,
+        embed_model: str = "",
     ) -> KnowledgeBase:
         """Raises OutOfReach before it looks whether there is one.
 
@@ -107,6 +116,7 @@ class Library:
             info=info,
             vector_store=vector_store,
             owner_client=caller.client_id,
+            embed_model=embed_model,
         )
 
     async def create(
@@ -117,19 +127,21 @@ class Library:
         info: str,
         vector_store: str,
         owner_client: str,
+        embed_model: str = "",
         questions: Sequence[str] = (),
     ) -> KnowledgeBase:
         if vector_store not in _VECTOR_STORES:
             raise UnknownVectorStore(shown(vector_store))
-        kb = self._by_name[name] = await self._rows.add(
+        added = await self._rows.add(
             name,
             zh_name=zh_name,
             info=info,
             vs_type=_OURS,
-            embed_model=self._embed_model,
+            embed_model=embed_model,
             owner_client=owner_client,
             questions=questions,
         )
+        kb = self._by_name[name] = self._named(added)
         return kb
 
     async def rename(self, kb: KnowledgeBase, zh_name: str) -> None:
@@ -165,12 +177,20 @@ class Library:
         """From the next upload on; files that are there stay as they were cut."""
         await self._change(kb, {"chunking": chunking.to_json()}, chunking=chunking)
 
-    async def note_rebuilt(self, name: str) -> None:
-        """Its vectors are those of the configured model now; its other columns stay."""
-        kb = self._by_name.get(name)
-        if kb:
-            model = self._embed_model
-            await self._change(kb, {"embed_model": model}, embed_model=model)
+    def model_meant(self, name: str) -> str:
+        """By the old wire, whose users name models of their own: then the default one is meant."""
+        is_other = name != self._embedders.default.name and self._embedders.named(name)
+        return name if is_other else ""
+
+    async def embed_as(self, kb: KnowledgeBase, model: str) -> None:
+        """From the next job on, "" being the default model. Raises NoSuchEmbedder."""
+        if model and not self._embedders.named(model):
+            names = [one.name for one in self._embedders.all()]
+            raise NoSuchEmbedder(shown(model), names)
+        name = model or self._embedders.default.name
+        await self._change(
+            kb, {"embed_model": model}, embed_model=name, follows_default_model=not model
+        )
 
     async def remove(self, kb: KnowledgeBase) -> None:
         with anyio.CancelScope(shield=True):
@@ -205,6 +225,10 @@ class Library:
                 if not changed or not self._holds(kb):
                     raise NoSuchKnowledgeBase(shown(kb.name))
                 self._by_name[kb.name] = replace(self._by_name[kb.name], **fields)
+
+    def _named(self, kb: KnowledgeBase) -> KnowledgeBase:
+        is_default = kb.follows_default_model
+        return replace(kb, embed_model=self._embedders.default.name) if is_default else kb
 
     def _holds(self, kb: KnowledgeBase) -> bool:
         """False when it is gone, even if there is a new one of its name."""

@@ -58,8 +58,20 @@ class FileRow(SQLModel, table=True):
     live_version: str | None = Field(default=None, max_length=32)
 
 
+class TagRow(SQLModel, table=True):
+    """A file's tag; it goes with the file."""
+
+    __tablename__ = "file_tag"
+
+    file_id: int = Field(primary_key=True, foreign_key="knowledge_file.id", ondelete="CASCADE")
+    tag: str = Field(primary_key=True, max_length=50)
+
+
 class VersionRow(SQLModel, table=True):
-    """An index of one content of one file; whatever is not live is cleaned at start."""
+    """An index of one content of one file; whatever is not live is cleaned at start.
+
+    `tags` are those that its points have, for whoever finds out that the file has others by now.
+    """
 
     __tablename__ = "index_version"
 
@@ -68,6 +80,7 @@ class VersionRow(SQLModel, table=True):
     collection: str = Field(max_length=255)
     state: str = Field(default=BUILDING, max_length=10)
     chunks: int = 0
+    tags: list[str] | None = Field(default=None, sa_type=_MAYBE_JSON)
     term_counts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
 
 
@@ -252,6 +265,108 @@ class MissedQueryRow(SQLModel, table=True):
     query: str = Field(max_length=200)
     count: int = 0
     last_time: datetime
+
+
+class EvalSetRow(SQLModel, table=True):
+    """Questions whose right passages are known, to measure retrieval with."""
+
+    __tablename__ = "eval_set"
+    __table_args__ = (
+        Index("ix_eval_set_name", "kb_id", "name", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(foreign_key="knowledge_base.id")
+    name: str = Field(max_length=100)
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    create_time: datetime = Field(default_factory=now)
+
+
+class EvalItemRow(SQLModel, table=True):
+    """A question and what should be found for it: nothing at all if it `refuses`.
+
+    One that says neither is not `judged`.
+    """
+
+    __tablename__ = "eval_item"
+    __table_args__ = (
+        Index("ix_eval_item_question", "set_id", "match_key", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    set_id: int = Field(foreign_key="eval_set.id")
+    match_key: str = Field(max_length=32)
+    question: str = Field(sa_column=Column(Text, nullable=False))
+    files: list[str] = Field(default=[], sa_type=JSON)
+    passages: list[str] = Field(default=[], sa_type=JSON)
+    answer: str = Field(default="", sa_column=Column(Text, nullable=False))
+    refuses: bool = False
+    judged: bool
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class EvalRunRow(SQLModel, table=True):
+    """All questions of a set asked once; whoever holds its lease asks them."""
+
+    __tablename__ = "eval_run"
+    __table_args__ = (
+        Index("ix_eval_run_set", "set_id", "id"),
+        Index("ix_eval_run_state", "state", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    set_id: int = Field(foreign_key="eval_set.id")
+    kb_id: int = Field(index=True)
+    owner_client: str = Field(max_length=64)
+    label: str = Field(default="", max_length=200)
+    state: str = Field(default="queued", max_length=10)
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    options: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    circumstances: dict[str, Any] | None = Field(default=None, sa_type=_MAYBE_JSON)
+    figures: dict[str, Any] | None = Field(default=None, sa_type=_MAYBE_JSON)
+    done: int = 0
+    total: int = 0
+    lease_token: int = 0
+    lease_until: float = 0
+    create_time: datetime = Field(default_factory=now)
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class EvalResultRow(SQLModel, table=True):
+    """What a run found for one question, with the question and its expectations as they were."""
+
+    __tablename__ = "eval_result"
+
+    run_id: int = Field(primary_key=True, foreign_key="eval_run.id")
+    position: int = Field(primary_key=True)
+    match_key: str = Field(max_length=32)
+    expected_key: str = Field(max_length=32)
+    verdict: str = Field(max_length=10)
+    rank: int | None = None
+    ndcg: float = 0
+    latency_ms: float
+    found_count: int
+    question: str = Field(sa_column=Column(Text, nullable=False))
+    expected: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    found: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class EmbeddingRow(SQLModel, table=True):
+    """The vector of a text, kept so that nobody pays twice; the key is made of model and text.
+
+    `last_used` is a day, counted from 1970.
+    """
+
+    __tablename__ = "embedding"
+
+    key: bytes = Field(sa_column=Column(LargeBinary(20), primary_key=True))
+    vector: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    is_cut: bool
+    last_used: int = Field(index=True)
 
 
 class CollectionRow(SQLModel, table=True):

@@ -49,10 +49,12 @@ class Overlays:
         version = uuid.uuid4().hex
         try:
             with anyio.CancelScope(shield=True):  # no statement is left in the middle
-                await self._versions.begin_overlay(version, edit.kb_id)
+                labels = await self._indexer.labelling.of(edit.kb_id, edit.file_name)
+                collection = await self._indexer.collection_for(edit.kb_id)
+                await self._versions.begin_overlay(version, edit.kb_id, collection, labels)
             counts = Counter(await asyncio.to_thread(terms, edit.content))
             doc = CustomDoc(edit.content, edit.metadata, edit.shown_context)
-            target = Target(edit.kb_id, edit.file_name, version)
+            target = Target(edit.kb_id, edit.file_name, version, collection, labels)
             indexed = IndexedDoc(doc, sparse_vector(counts))
             await self._indexer.put(target, [(version, edit.position, indexed)])
             await self._indexer.flush()
@@ -60,7 +62,7 @@ class Overlays:
             await self._discard(edit.kb_id, version)
             raise
         once = dict.fromkeys(counts, 1)
-        return Overlay(version, once, pack(once))
+        return Overlay(version, collection, once, pack(once))
 
     def show(
         self, base: str, edit: ChunkEdit, overlay: Overlay | None, hidden: Hidden | None
@@ -68,7 +70,11 @@ class Overlays:
         """With the flip in the database; what answered before is to be withdrawn as well."""
         if overlay:
             self._catalog.publish(
-                edit.kb_id, overlay.version, term_counts=overlay.term_counts, chunks=1
+                edit.kb_id,
+                overlay.version,
+                term_counts=overlay.term_counts,
+                chunks=1,
+                collection=overlay.collection,
             )
             self._versions.let_go(overlay.version)
         self._show(base, edit, hidden)
@@ -76,6 +82,10 @@ class Overlays:
     async def withdraw(self, kb_id: int, version: str) -> None:
         """Clean away what `show` replaced."""
         await self._indexer.discard(kb_id, version)
+
+    async def catch_up(self, edit: ChunkEdit) -> None:
+        """With tags that the file was given meanwhile."""
+        await self._indexer.labelling.catch_up(edit.kb_id, edit.file_name)
 
     def hush(self, kb_id: int, version: str) -> None:
         self._catalog.withdraw(kb_id, version)
@@ -154,11 +164,12 @@ class Overlays:
         return Moved(new, overlay, await hidden_by(new))
 
     async def _is_to_be_built(self, job: Job, old: ChunkEdit, new: ChunkEdit) -> bool:
-        if old.version is None or job.kind == "recreate":
+        if old.version is None or job.kind in {"recreate", "embed"}:
             return True
         if (old.metadata, old.shown_context) != (new.metadata, new.shown_context):
             return True
-        return await self._versions.collection_of(old.version) != self._versions.collection
+        current = await self._versions.collection_of(old.version)
+        return current != await self._indexer.collection_for(job.kb_id)
 
 
 async def hidden_by(edit: ChunkEdit) -> Hidden | None:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kb_service.catalog import LiveCatalog
-from kb_service.embeddings import Embedder
+from kb_service.collection_set import CollectionSet, Question
 from kb_service.scoring import LexicalDistance, dense_distance
 from kb_service.tokens import query_vector, question_words
-from kb_service.vectors import Hit, SparseVector, VectorIndex
-from servicekit.errors import UpstreamError
+from kb_service.vectors import Hit, SparseVector
 
 _MOST = 4096  # hits asked for, however many of them are of replaced versions
 
@@ -43,8 +42,8 @@ class _Found:
 class Search:
     """Retrieval over the live versions of a knowledge base."""
 
-    def __init__(self, index: VectorIndex, catalog: LiveCatalog, embedder: Embedder | None) -> None:
-        self._index, self._catalog, self._embedder = index, catalog, embedder
+    def __init__(self, collections: CollectionSet, catalog: LiveCatalog) -> None:
+        self._collections, self._catalog = collections, catalog
 
     async def search(
         self, kb_id: int, query: str, *, top_k: int, score_threshold: float
@@ -53,8 +52,8 @@ class Search:
         words = question_words(query)
         if top_k < 1 or not words or not self._catalog.live(kb_id):
             return []
-        dense = await self._embed(query)
-        found = await self._live_answers(kb_id, query_vector(words), dense, top_k)
+        question = await self._collections.embed(self._catalog.collections(kb_id), query)
+        found = await self._live_answers(kb_id, query_vector(words), question, top_k)
         lexical = LexicalDistance(words, lambda term: self._catalog.idf(kb_id, term))
         passages: list[Passage] = []
         for alike in found:
@@ -65,22 +64,13 @@ class Search:
                     break
         return passages
 
-    async def _embed(self, query: str) -> list[float] | None:
-        if self._embedder is None:
-            return None
-        try:
-            return (await self._embedder.embed([query]))[0]
-        except UpstreamError:
-            logger.warning("searching by words alone, the embedder failed", exc_info=True)
-            return None
-
     async def _live_answers(
-        self, kb_id: int, sparse: SparseVector, dense: list[float] | None, top_k: int
+        self, kb_id: int, sparse: SparseVector, question: Question, top_k: int
     ) -> list[list[_Found]]:
         """For each text that can be given the chunks that led to it, best first."""
         limit = min(2 * top_k + 4, _MOST)
         while True:
-            found = await self._index.query(kb_id, sparse, dense, limit)
+            found = await self._collections.query(kb_id, sparse, question, limit)
             distinct = _by_answer(self._live(kb_id, found))
             if len(distinct) >= top_k or len(found) < limit or limit == _MOST:
                 return distinct

@@ -148,23 +148,25 @@ async def recreate_vector_store(
 ) -> StreamingResponse:
     check_knowledge_base_name(body.knowledge_base_name)
     options = _chunking(body, context, context.library.find(body.knowledge_base_name, caller))
-    chunks = _rebuilding(context, body.knowledge_base_name, caller, options)
+    chunks = _rebuilding(context, body, caller, options)
     return StreamingResponse(chunks, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
 async def _rebuilding(
-    context: Context, name: str, caller: Caller, options: ChunkOptions
+    context: Context, body: RecreateVectorStore, caller: Caller, options: ChunkOptions
 ) -> AsyncIterator[str]:
+    name = body.knowledge_base_name
     try:
         kb = context.library.writable(name, caller)
     except NoSuchKnowledgeBase:
         yield stream_chunk({"code": 404, "msg": f"未找到知识库 ‘{shown(name)}’"})
         return
+    if model := context.library.model_meant(body.embed_model):
+        await context.library.embed_as(kb, model)
     wishes = Wishes(options, owner_of(caller))
     async with aclosing(context.ingest.rebuild(kb, wishes)) as progress:
         async for step in progress:
             yield stream_chunk(_step(kb.name, step))
-    await context.library.note_rebuilt(kb.name)
 
 
 def _chunking(body: Chunking, context: Context, kb: KnowledgeBase | None) -> ChunkOptions:

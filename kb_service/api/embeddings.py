@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 
 from kb_service.api.dependencies import ContextDep, ReaderDep
-from kb_service.embeddings import embed_for_user
 from kb_service.schemas import EmbedTexts, Vectors
 from servicekit.errors import EnvelopeRoute
 
@@ -12,5 +11,7 @@ router = APIRouter(prefix="/other", tags=["Other"], route_class=EnvelopeRoute)
 
 @router.post("/embed_texts", summary="将文本向量化")
 async def embed_texts(body: EmbedTexts, context: ContextDep, caller: ReaderDep) -> Vectors:
-    vectors = await embed_for_user(context.embedder, body.texts, asked_model=body.embed_model)
-    return Vectors(data=vectors)
+    embedded = await context.embedders.embed(
+        body.texts, model=body.embed_model, to_query=body.to_query
+    )
+    return Vectors(data=embedded.vectors)

@@ -44,6 +44,7 @@ async def create_knowledge_base(
         zh_name=body.kb_zh_name,
         info=body.kb_info,
         vector_store=body.vector_store_type,
+        embed_model=context.library.model_meant(body.embed_model),
     )
     return Envelope(msg=f"已新增知识库 {body.knowledge_base_name}")
 

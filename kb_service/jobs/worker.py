@@ -93,6 +93,7 @@ class Worker:
                 raise _fault(job, error) from None
             raise
         with anyio.CancelScope(shield=True):
+            await self._indexer.labelling.catch_up(job.kb_id, job.file_name)
             await self._indexer.clear(job.kb_id, replaced)
             await self._overlays.clear_hidden(job.kb_id, built.version, plan)
             for content_id in replaced.content_ids:
@@ -145,6 +146,8 @@ class Worker:
 
 def _keeps_its_rows(job: Job, file: StoredFile) -> bool:
     """Whether cutting the file again would give the same ones, or may not be done."""
+    if job.kind == "embed":
+        return True
     return job.kind == "recreate" and (file.custom_docs or file.options == job.options)
 
 

@@ -26,6 +26,7 @@ from kb_service.models import (
 from kb_service.names import shown
 from kb_service.question_keys import question_key
 from kb_service.store.edits import drop_edits
+from kb_service.store.eval_sets import drop_sets_of
 from servicekit.database import Database
 
 
@@ -105,6 +106,7 @@ class KnowledgeBaseStore:
             versions = list(await session.exec(select(col(VersionRow.id)).where(*live)))
             await session.exec(update(VersionRow).where(*live).values(state=RETIRED))
             await drop_edits(session, kb.id, None)
+            await drop_sets_of(session, kb.id)
             await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
             await session.exec(delete(JobRow).where(col(JobRow.kb_id) == kb.id))
             await session.exec(delete(PageRow).where(col(PageRow.kb_id) == kb.id))
@@ -142,4 +144,5 @@ def _entity(row: KnowledgeBaseRow, file_count: int = 0) -> KnowledgeBase:
             frozenset(row.visible_groups),
         ),
         chunking=ChunkOptions.from_json(row.chunking) if row.chunking else None,
+        follows_default_model=not row.embed_model,
     )

@@ -6,13 +6,12 @@ import anyio
 from sqlalchemy import delete, insert
 from sqlmodel import col, select
 
-from kb_service.entities import CustomDoc, Lease, LiveVersion
+from kb_service.entities import CustomDoc, Labels, Lease, LiveVersion
 from kb_service.errors import LeaseLost
 from kb_service.models import (
     LIVE,
     ChunkRow,
     CollectionRow,
-    FileRow,
     JobRow,
     KnowledgeBaseRow,
     VersionRow,
@@ -24,26 +23,28 @@ _PAGE = 500
 
 
 class VersionStore:
-    """New versions belong to `collection`, that of the configured embedding model."""
-
-    def __init__(self, database: Database, *, collection: str) -> None:
-        self._database, self.collection = database, collection
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._in_hand: set[str] = set()
 
-    async def begin(self, version: str, kb_id: int, lease: Lease) -> None:
+    async def begin(
+        self, version: str, kb_id: int, lease: Lease, collection: str, labels: Labels
+    ) -> None:
         """Note the version before anything of it exists, so that a crash leaves nothing behind.
 
         Raises LeaseLost.
         """
         async with self._database.transaction() as session:
             await hold(session, lease, version=version)
-            session.add(VersionRow(id=version, kb_id=kb_id, collection=self.collection))
+            session.add(_row(version, kb_id, collection, labels))
 
-    async def begin_overlay(self, version: str, kb_id: int) -> None:
+    async def begin_overlay(
+        self, version: str, kb_id: int, collection: str, labels: Labels
+    ) -> None:
         """The same for an edited chunk, which is indexed by the one who edits it."""
         self._in_hand.add(version)
         async with self._database.transaction() as session:
-            session.add(VersionRow(id=version, kb_id=kb_id, collection=self.collection))
+            session.add(_row(version, kb_id, collection, labels))
 
     def let_go(self, version: str) -> None:
         """Of an overlay: it is live, or nobody works on it any more."""
@@ -107,17 +108,11 @@ class VersionStore:
             found = await session.exec(rows)
             return [(version, kb_id) for version, kb_id in found if version not in self._in_hand]
 
-    async def names_of_other_collections(self) -> list[str]:
-        """Knowledge bases with files that only another embedding model's collection has."""
-        rows = (
-            select(KnowledgeBaseRow.kb_name)
-            .distinct()
-            .join(FileRow, col(FileRow.kb_id) == col(KnowledgeBaseRow.id))
-            .join(VersionRow, col(VersionRow.id) == col(FileRow.live_version))
-            .where(col(VersionRow.collection) != self.collection)
-        )
+    async def chosen_model(self, kb_id: int) -> str:
+        """The embedding model of a knowledge base, "" for the default one."""
+        row = select(KnowledgeBaseRow.embed_model).where(col(KnowledgeBaseRow.id) == kb_id)
         async with self._database.reading() as session:
-            return list(await session.exec(rows))
+            return (await session.exec(row)).first() or ""
 
     async def size_of(self, version: str) -> int:
         """Its number of chunks, once it is live."""
@@ -159,3 +154,8 @@ class VersionStore:
     async def remember_dense_size(self, collection: str, size: int) -> None:
         async with self._database.transaction() as session:
             await session.merge(CollectionRow(name=collection, dense_size=size))
+
+
+def _row(version: str, kb_id: int, collection: str, labels: Labels) -> VersionRow:
+    tags = list(labels.tags) or None
+    return VersionRow(id=version, kb_id=kb_id, collection=collection, tags=tags)

@@ -16,6 +16,7 @@ from kb_service.catalog import LiveCatalog
 from kb_service.chunk_entities import NO_EDITS, EditPlan
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
+from kb_service.embeddings.available import Embedders
 from kb_service.entities import ChunkOptions, Job, Lease, NewJob, NewVersion, Owner, Replaced
 from kb_service.indexer import Indexer
 from kb_service.ingest import Ingest, Upload, Wishes
@@ -24,6 +25,7 @@ from kb_service.jobs.progress import Board
 from kb_service.jobs.queue import Queue
 from kb_service.jobs.team import Team
 from kb_service.jobs.worker import Worker
+from kb_service.labelling import Labelling
 from kb_service.overlays import Overlays
 from kb_service.parsers import Batch, ParserPool
 from kb_service.store import (
@@ -31,6 +33,7 @@ from kb_service.store import (
     FileStore,
     JobStore,
     KnowledgeBaseStore,
+    LabelStore,
     LeaseStore,
     PageStore,
     VersionStore,
@@ -95,7 +98,7 @@ class Parsers(ParserPool):
 
 class Versions(VersionStore):
     def __init__(self, database: Database, moment: Moment) -> None:
-        super().__init__(database, collection="lexical")
+        super().__init__(database)
         self._moment = moment
 
     async def add_chunks(self, *what: Any) -> None:
@@ -134,9 +137,14 @@ async def main(folder: Path, moment: Moment, name: str, content: bytes) -> None:
     jobs, leases, files = Jobs(database, moment), Leases(database, moment), Files(database, moment)
     versions, parsers = Versions(database, moment), Parsers(moment)
     bytes_on_disk = ContentFolder(folder / "content")
-    collections = CollectionSet("lexical", lambda it: Index(folder / "qdrant" / it, moment))
+    collections = CollectionSet(Embedders(), lambda it: Index(folder / "qdrant" / it, moment))
     catalog = LiveCatalog()
-    indexer = Indexer(collections=collections, catalog=catalog, versions=versions, embedder=None)
+    indexer = Indexer(
+        collections=collections,
+        catalog=catalog,
+        versions=versions,
+        labelling=Labelling(LabelStore(database), collections),
+    )
     await indexer.open()
     await indexer.recover()
     chunks = ChunkStore(database)

@@ -16,10 +16,12 @@ from kb_service.catalog import LiveCatalog
 from kb_service.chunk_entities import ChunkEdit
 from kb_service.chunks import Chunks
 from kb_service.collection_set import CollectionSet
+from kb_service.embeddings.available import Embedders
 from kb_service.entities import Owner
 from kb_service.indexer import Indexer
+from kb_service.labelling import Labelling
 from kb_service.overlays import Overlays
-from kb_service.store import ChunkStore, FileStore, VersionStore
+from kb_service.store import ChunkStore, FileStore, LabelStore, VersionStore
 from kb_service.vectors import Point
 from kb_service.vectors.edge import EdgeIndex
 from servicekit.database import Database, sqlite_url
@@ -39,11 +41,11 @@ class Moment:
 
 class Versions(VersionStore):
     def __init__(self, database: Database, moment: Moment) -> None:
-        super().__init__(database, collection="lexical")
+        super().__init__(database)
         self._moment = moment
 
-    async def begin_overlay(self, version: str, kb_id: int) -> None:
-        await super().begin_overlay(version, kb_id)
+    async def begin_overlay(self, *what: Any) -> None:
+        await super().begin_overlay(*what)
         self._moment.is_now("begun")
 
 
@@ -83,9 +85,14 @@ class Index(EdgeIndex):
 async def main(folder: Path, moment: Moment, chunk_id: str, content: str) -> None:
     database = Database(sqlite_url(folder / "kb.db"), package="kb_service", synchronous="FULL")
     versions, rows = Versions(database, moment), Rows(database, moment)
-    collections = CollectionSet("lexical", lambda it: Index(folder / "qdrant" / it, moment))
+    collections = CollectionSet(Embedders(), lambda it: Index(folder / "qdrant" / it, moment))
     catalog = LiveCatalog()
-    indexer = Indexer(collections=collections, catalog=catalog, versions=versions, embedder=None)
+    indexer = Indexer(
+        collections=collections,
+        catalog=catalog,
+        versions=versions,
+        labelling=Labelling(LabelStore(database), collections),
+    )
     await indexer.open()
     await indexer.recover()
     overlays = Overlays(chunks=rows, versions=versions, indexer=indexer, catalog=catalog)

@@ -27,7 +27,7 @@ class Stores:
         self.bases = KnowledgeBaseStore(database)
         self.files, self.jobs = FileStore(database), JobStore(database)
         self.leases = LeaseStore(database, clock=clock)
-        self.versions = VersionStore(database, collection="lexical")
+        self.versions = VersionStore(database)
 
     async def add(self, *names: str, client: str = "7", content: str | None = None) -> list[int]:
         return await self.jobs.add([new_job(name, client, content) for name in names])

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from kb_service.chunk_entities import EditPlan
-from kb_service.entities import Content, NewVersion
+from kb_service.entities import Content, Labels, NewVersion
 from kb_service.errors import EditsChanged
 from kb_service.settings import KbSettings
 from kb_service.store import FileStore, JobStore, LeaseStore, VersionStore
@@ -357,7 +357,7 @@ async def test_a_flip_that_was_planned_for_other_edits_is_refused(
     job = await leases.claim()
     assert job
     assert job.id == job_id
-    await VersionStore(database, collection="lexical").begin("v2", 1, job.lease)
+    await VersionStore(database).begin("v2", 1, job.lease, "lexical", Labels())
     new = NewVersion("v2", 1, "a.txt", Content("c1", 1, 1.0), False, job.options, "", "", 0, b"")
     before = await files.find(1, "a.txt")
     for seen in (frozenset[tuple[int, int]](), frozenset({(1, 2)})):

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kb_service.embeddings import OpenAIEmbedder
+from kb_service.embeddings import Embedded
+from kb_service.embeddings.endpoint import OpenAIEmbedder
 from kb_service.settings import KbSettings
 from servicekit.errors import UpstreamError
 from tests.kb_service.conftest import connected
@@ -92,12 +93,12 @@ async def embedder_of(endpoint: Endpoint, key: str = "k") -> AsyncIterator[OpenA
 
 
 async def test_batches_in_order_with_the_key(endpoint: Endpoint) -> None:
-    texts = [f"第{number}段" for number in range(25)]
+    texts = [f"第{number}段" for number in range(150)]
     async with embedder_of(endpoint) as embedder:
-        assert await embedder.embed(texts) == [endpoint.vector(text) for text in texts]
+        assert (await embedder.embed(texts)).vectors == [endpoint.vector(text) for text in texts]
         assert embedder.size == 8
-        assert await embedder.embed([]) == []
-    assert sorted(len(request["input"]) for request in endpoint.requests) == [5, 10, 10]
+        assert await embedder.embed([]) == Embedded([])
+    assert sorted(len(request["input"]) for request in endpoint.requests) == [22, 64, 64]
     assert {request["model"] for request in endpoint.requests} == {"m"}
     assert set(endpoint.keys) == {"Bearer k"}
 
@@ -111,7 +112,7 @@ async def test_no_key_sends_no_header(endpoint: Endpoint) -> None:
 async def test_what_may_pass_is_tried_again(endpoint: Endpoint) -> None:
     endpoint.script = [(429, "slow down"), (500, "oops")]
     async with embedder_of(endpoint) as embedder:
-        assert len(await embedder.embed(["x"])) == 1
+        assert len((await embedder.embed(["x"])).vectors) == 1
     assert len(endpoint.requests) == 3
 
 
@@ -119,7 +120,7 @@ async def test_what_may_pass_is_tried_again(endpoint: Endpoint) -> None:
     ("script", "requests"),
     [
         ([(401, "bad key sk-123")], 1),
-        ([(500, ""), (502, ""), (503, "")], 3),
+        ([(500, ""), (502, ""), (503, ""), (500, ""), (500, "")], 5),
         ([(200, "not json")], 1),
         ([(200, {"data": "x"})], 1),
         ([(200, {"data": []})], 1),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kb_service.entities import ChunkOptions, Content, Job, KnowledgeBase, NewVersion, Owner
+from kb_service.entities import ChunkOptions, Content, Job, KnowledgeBase, Labels, NewVersion, Owner
 from kb_service.errors import LeaseLost, NotRetried, Superseded
 from kb_service.settings import KbSettings
 from kb_service.store.leases import ATTEMPTS_MAX, LEASE_SECONDS
@@ -99,7 +99,7 @@ async def test_a_lease_runs_out_unless_it_is_renewed(stores: Stores) -> None:
 async def test_of_two_workers_on_one_row_only_the_later_writes(stores: Stores) -> None:
     await stores.add("a.txt", content="c1")
     slow = await claimed(stores)
-    await stores.versions.begin("v1", 1, slow.lease)
+    await stores.versions.begin("v1", 1, slow.lease, "lexical", Labels())
     stores.clock.now += LEASE_SECONDS + 1
     await stores.leases.recover()
     with pytest.raises(LeaseLost):  # already before somebody else has it
@@ -107,10 +107,10 @@ async def test_of_two_workers_on_one_row_only_the_later_writes(stores: Stores) -
     fast = await claimed(stores)
     assert (fast.id, fast.attempts, fast.version) == (slow.id, 2, "v1")
     assert fast.lease_token > slow.lease_token
-    await stores.versions.begin("v2", 1, fast.lease)
+    await stores.versions.begin("v2", 1, fast.lease, "lexical", Labels())
     writes: list[Callable[[], Awaitable[None]]] = [
         lambda: go_live(stores, slow, "v1"),
-        lambda: stores.versions.begin("v3", 1, slow.lease),
+        lambda: stores.versions.begin("v3", 1, slow.lease, "lexical", Labels()),
         lambda: stores.jobs.finish(slow.lease, 1, ""),
         lambda: stores.jobs.fail(slow, "why"),
     ]
@@ -130,7 +130,7 @@ async def test_of_two_workers_on_one_row_only_the_later_writes(stores: Stores) -
 async def test_rows_of_a_version_that_was_cleaned_away_are_not_written(stores: Stores) -> None:
     await stores.add("a.txt", content="c1")
     job = await claimed(stores)
-    await stores.versions.begin("v1", 1, job.lease)
+    await stores.versions.begin("v1", 1, job.lease, "lexical", Labels())
     await stores.versions.forget("v1")
     with pytest.raises(LeaseLost):
         await stores.versions.add_chunks("v1", 0, [])
@@ -139,7 +139,7 @@ async def test_rows_of_a_version_that_was_cleaned_away_are_not_written(stores: S
 async def test_what_is_live_already_is_not_done_twice(stores: Stores) -> None:
     await stores.add("a.txt", content="c1")
     job = await claimed(stores)
-    await stores.versions.begin("v1", 1, job.lease)
+    await stores.versions.begin("v1", 1, job.lease, "lexical", Labels())
     await go_live(stores, job, "v1")
     await stores.leases.recover(all_of_them=True)
     assert await stores.state(job.id) == "done"
@@ -192,7 +192,7 @@ async def test_what_is_cancelled_is_not_written_and_leaves_no_row(stores: Stores
 async def test_what_is_live_cannot_be_cancelled_any_more(stores: Stores) -> None:
     await stores.add("a.txt", content="c1")
     job = await claimed(stores)
-    await stores.versions.begin("v1", 1, job.lease)
+    await stores.versions.begin("v1", 1, job.lease, "lexical", Labels())
     await go_live(stores, job, "v1")
     assert not await stores.jobs.cancel(job)
     await stores.jobs.finish(job.lease, 1, "")
@@ -213,7 +213,7 @@ async def test_a_failed_upload_can_be_tried_again_until_newer_content_is_there(
     with pytest.raises(NotRetried):  # it would run after the newer one, and undo it
         await stores.jobs.retry(failed)
     newer = await claimed(stores)
-    await stores.versions.begin("v2", 1, newer.lease)
+    await stores.versions.begin("v2", 1, newer.lease, "lexical", Labels())
     await go_live(stores, newer, "v2")
     await stores.jobs.finish(newer.lease, 1, "")
     with pytest.raises(NotRetried):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from kb_service.catalog import LiveCatalog
+from kb_service.collection_set import CollectionSet
+from kb_service.embeddings.available import Embedders
 from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, open_index
@@ -47,7 +49,7 @@ async def indexed(folder: Path, passages: Sequence[str]) -> Search:
     )
     frequencies = Counter(term for counted in counts for term in counted)
     catalog.publish(1, "v1", term_counts=frequencies, chunks=len(passages))
-    return Search(index, catalog, None)
+    return Search(CollectionSet(Embedders(), lambda _: index), catalog)
 
 
 async def hit_rate(search: Search, pairs: Sequence[tuple[str, str]], top_k: int) -> float:

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from kb_service.catalog import LiveCatalog
+from kb_service.collection_set import CollectionSet
+from kb_service.embeddings import Embedded, EmbedderKind
+from kb_service.embeddings.available import Embedders
 from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where, open_index
@@ -54,9 +57,14 @@ class Base:
     async def ask(
         self, question: str, *, top_k: int = 3, threshold: float = 1, kb_id: int = KB
     ) -> list[str]:
-        search = Search(self.index, self.catalog, None)
+        search = search_of(self)
         passages = await search.search(kb_id, question, top_k=top_k, score_threshold=threshold)
         return [passage.content for passage in passages]
+
+
+def search_of(base: Base, embedder: "Embedder | None" = None) -> Search:
+    embedders = Embedders([embedder] if embedder else [])
+    return Search(CollectionSet(embedders, lambda _: base.index), base.catalog)
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ async def base(tmp_path: Path) -> AsyncIterator[Base]:
 
 async def test_a_passage_is_what_was_stored_with_a_score(base: Base) -> None:
     await base.publish("v1", "年假为五天。", "报销在周二审核。")
-    search = Search(base.index, base.catalog, None)
+    search = search_of(base)
     (passage,) = await search.search(KB, "年假几天？", top_k=3, score_threshold=1)
     assert (passage.chunk_id, passage.file_name) == ("v1-0", "v1.txt")
     assert (passage.content, passage.metadata) == ("年假为五天。", {"row": 0})
@@ -170,12 +178,22 @@ class Embedder:
 
     vectors: dict[str, list[float]]
     model: str = "fake"
+    fingerprint: str = "fake"
+    kind: EmbedderKind = "endpoint"
     size: int | None = 3
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        if not all(text in self.vectors for text in texts):
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        return Embedded([await self.embed_query(text) for text in texts])
+
+    async def embed_query(self, text: str) -> list[float]:
+        if text not in self.vectors:
             raise UpstreamError("the embedder is away")
-        return [self.vectors[text] for text in texts]
+        return self.vectors[text]
+
+    async def close(self) -> None: ...
+
+
+HYBRID = Embedders([Embedder({})]).default.collection
 
 
 @pytest.fixture
@@ -185,20 +203,20 @@ async def hybrid(tmp_path: Path) -> AsyncIterator[Base]:
     known = Base(index)
     contents = ["带薪休息的天数", "空气净化器"]
     counts = await known.put("v1", *contents, dense=[[0.8, 0.6, 0], [0, 1, 0]])
-    known.catalog.publish(KB, "v1", term_counts=counts, chunks=2)
+    known.catalog.publish(KB, "v1", term_counts=counts, chunks=2, collection=HYBRID)
     yield known
     await index.close()
 
 
 async def test_meaning_finds_what_words_do_not(hybrid: Base) -> None:
-    search = Search(hybrid.index, hybrid.catalog, Embedder({"放假": [1, 0, 0]}))
+    search = search_of(hybrid, Embedder({"放假": [1, 0, 0]}))
     (passage,) = await search.search(KB, "放假", top_k=3, score_threshold=1)
     assert passage.content == "带薪休息的天数"
     assert passage.score == pytest.approx(2 - 2 * 0.8)
 
 
 async def test_the_lower_of_both_distances_counts(hybrid: Base) -> None:
-    search = Search(hybrid.index, hybrid.catalog, Embedder({"净化器": [1, 0, 0]}))
+    search = search_of(hybrid, Embedder({"净化器": [1, 0, 0]}))
     passages = await search.search(KB, "净化器", top_k=3, score_threshold=2)
     scores = {passage.content: passage.score for passage in passages}
     assert scores["空气净化器"] == 0, "every word, though its cosine is 0"
@@ -207,14 +225,14 @@ async def test_the_lower_of_both_distances_counts(hybrid: Base) -> None:
 async def test_without_the_embedder_words_still_find(
     hybrid: Base, caplog: pytest.LogCaptureFixture
 ) -> None:
-    search = Search(hybrid.index, hybrid.catalog, Embedder({}))
+    search = search_of(hybrid, Embedder({}))
     (passage,) = await search.search(KB, "净化器", top_k=3, score_threshold=1)
     assert passage.content == "空气净化器"
     assert "the embedder failed" in caplog.text
 
 
 async def test_a_greeting_is_not_even_embedded(hybrid: Base) -> None:
-    search = Search(hybrid.index, hybrid.catalog, Embedder({"你好": [1, 0, 0]}))
+    search = search_of(hybrid, Embedder({"你好": [1, 0, 0]}))
     assert await search.search(KB, "你好", top_k=3, score_threshold=2) == []
 
 
@@ -252,5 +270,5 @@ class Dropping:
 
 async def test_deleted_in_the_middle_of_a_search_it_answers_nothing(base: Base) -> None:
     await base.publish("v1", "年假为五天。")
-    search = Search(Dropping(base.index, base.catalog), base.catalog, None)
+    search = search_of(Base(Dropping(base.index, base.catalog), base.catalog))
     assert await search.search(KB, "年假", top_k=3, score_threshold=2) == []

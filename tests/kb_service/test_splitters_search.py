@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from kb_service.catalog import LiveCatalog
+from kb_service.collection_set import CollectionSet
+from kb_service.embeddings.available import Embedders
 from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import Section
 from kb_service.search import Passage, Search
@@ -52,7 +54,7 @@ async def live(index: VectorIndex, *documents: Sequence[CustomDoc]) -> Search:
         await index.upsert(points)
         counts = Counter(term for doc in docs for term in set(terms(doc.content)))
         catalog.publish(KB, f"v{number}", term_counts=counts, chunks=len(docs))
-    return Search(index, catalog, None)
+    return Search(CollectionSet(Embedders(), lambda _: index), catalog)
 
 
 def cut(splitter: str, size: int = 15) -> list[CustomDoc]:

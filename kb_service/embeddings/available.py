@@ -1,0 +1,77 @@
+"""The embedding models of this installation: what a knowledge base can be indexed with."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kb_service.embeddings import Embedded, Embedder, EmbedderKind
+from kb_service.errors import NotAnEmbedder, NotEmbedded
+from kb_service.names import shown
+from servicekit.errors import UpstreamError
+
+LEXICAL = "lexical"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """A way to index; without an embedder by words alone. `collection` is where its vectors are."""
+
+    name: str
+    collection: str
+    embedder: Embedder | None = None
+
+    @property
+    def kind(self) -> EmbedderKind:
+        return self.embedder.kind if self.embedder else "lexical"
+
+
+class Embedders:
+    """Those that are configured, the default first, and `lexical`, which is always there."""
+
+    def __init__(self, embedders: Sequence[Embedder] = ()) -> None:
+        models = [EmbeddingModel(one.model, _collection(one), one) for one in embedders]
+        lexical = EmbeddingModel(LEXICAL, LEXICAL)
+        self._by_name = {model.name: model for model in [*models, lexical]}
+        self._by_collection = {model.collection: model for model in self._by_name.values()}
+        self.default = next(iter(self._by_name.values()))
+
+    def all(self) -> list[EmbeddingModel]:
+        return list(self._by_name.values())
+
+    def named(self, name: str) -> EmbeddingModel | None:
+        return self._by_name.get(name)
+
+    def wanted(self, chosen: str) -> EmbeddingModel | None:
+        """For a knowledge base whose owner chose so, "" being the default; None: not available."""
+        return self._by_name.get(chosen) if chosen else self.default
+
+    def of_collection(self, collection: str) -> EmbeddingModel | None:
+        """None when the model is no longer available: then its texts are found by words alone."""
+        return self._by_collection.get(collection)
+
+    async def close(self) -> None:
+        for model in self._by_name.values():
+            if model.embedder:
+                await model.embedder.close()
+
+    async def embed(self, texts: Sequence[str], *, model: str, to_query: bool) -> Embedded:
+        """For somebody outside; an unknown model is the default one.
+
+        Raises NotAnEmbedder, NotEmbedded.
+        """
+        embedder = (self._by_name.get(model) or self.default).embedder
+        if embedder is None:
+            raise NotAnEmbedder(shown(model))
+        try:
+            if to_query:
+                return Embedded([await embedder.embed_query(text) for text in texts])
+            return await embedder.embed(texts)
+        except UpstreamError as error:
+            raise NotEmbedded(error) from None
+
+
+def _collection(embedder: Embedder) -> str:
+    """Named after the model; the digest keeps apart what the readable part makes equal."""
+    digest = hashlib.sha256(embedder.fingerprint.encode()).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9]+", "-", embedder.model)[:40].strip("-") + f"-{digest}"
