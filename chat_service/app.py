@@ -12,16 +12,20 @@ from contextlib import (
 from fastapi import FastAPI
 
 from chat_service.answer import Answering
-from chat_service.api import chat, mcp, server
+from chat_service.api import chat, completion, mcp, search, server
 from chat_service.api.mcp import McpEndpoint
 from chat_service.clients import KbClient, SessionClient
+from chat_service.completion import Completions
 from chat_service.llm.choice import VendorModels
 from chat_service.llm.guard import Deadlines
 from chat_service.mcp_tools import Tools
 from chat_service.outbox import Outbox
+from chat_service.outside import Outside
 from chat_service.settings import ChatSettings
 from chat_service.store import OutboxStore
 from chat_service.vendors import Vendors
+from chat_service.web_chat import WebChat
+from chat_service.web_search.choice import WebSearch
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.http import ServiceClient, open_session
@@ -35,6 +39,8 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     settings = settings or ChatSettings.load()
     app = build_app(title="Chat2LLM chat_service", lifespan=_lifespan(settings))
     app.include_router(chat.router)
+    app.include_router(search.router)
+    app.include_router(completion.router)
     app.include_router(server.router)
     app.include_router(mcp.router)
     return app
@@ -82,6 +88,12 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
                 context_tokens=settings.context_tokens,
             )
             app.state.mcp = McpEndpoint(Tools(kb, app.state.answering, app.state.caller_verifier))
+            outside = Outside()
+            stack.push_async_callback(outside.close)
+            app.state.web_search = WebSearch(settings, outside)
+            budget = settings.context_tokens
+            app.state.web_chat = WebChat(app.state.web_search, models, context_tokens=budget)
+            app.state.completions = Completions(models, context_tokens=budget)
             worker = asyncio.create_task(outbox.run())
             try:
                 yield

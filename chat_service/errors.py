@@ -1,16 +1,31 @@
 """What can go wrong between a question and its answer.
 
-UpstreamError                   the kit's
-└── ModelError                  its text is the sentence that the user reads in the stream
-    ├── ModelUnreachable        no connection, 5xx, cut before the first token: worth a retry
-    │   └── ModelPaused         failed so often that it is left alone for a while
-    ├── ModelBusy               429, with the vendor's Retry-After
-    ├── ModelRefused            401, 403, 400, 404 ...: a retry would not help
-    ├── ModelTimeout            too long before the first token, between tokens or in all
-    └── ModelBroken             cut, unreadable or empty stream, an error in the middle
+NotFound                        the kit's
+└── NoSuchModel                 no fallback where OpenAI's clients ask
+UpstreamError
+├── ModelError                  its text is the sentence that the user reads in the stream
+│   ├── ModelUnreachable        no connection, 5xx, cut before the first token: worth a retry
+│   │   └── ModelPaused         failed so often that it is left alone for a while
+│   ├── ModelBusy               429, or our own queue is full; with a Retry-After
+│   ├── ModelRefused            401, 403, 400, 404 ...: a retry would not help
+│   │   ├── ModelExhausted      the account is out of money or quota
+│   │   └── ModelTooLong        more than the model can read
+│   ├── ModelFiltered           the vendor's content filter: no other model is asked either
+│   ├── ModelTimeout            too long before the first token, between tokens or in all
+│   └── ModelBroken             cut, unreadable or empty stream, an error in the middle
+└── SearchFailed                a web search engine did not answer, or not as documented
 """
 
-from servicekit.errors import UpstreamError
+from servicekit.errors import NotFound, UpstreamError
+
+
+class NoSuchModel(NotFound):
+    """On surfaces that do not fall back to the default model."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model {name!r} does not exist. 没有这个模型。")
 
 
 class ModelError(UpstreamError):
@@ -37,8 +52,7 @@ class ModelPaused(ModelUnreachable):
 class ModelBusy(ModelError):
     def __init__(self, detail: str, *, retry_after: int | None) -> None:
         super().__init__(
-            "模型服务繁忙或额度不足，请稍等片刻再试。"
-            "The model is busy or out of quota; please try again in a moment.",
+            "模型服务繁忙，请稍等片刻再试。The model is busy; please try again in a moment.",
             detail=detail,
             retry_after=retry_after,
         )
@@ -67,6 +81,34 @@ class ModelRefused(ModelError):
         )
 
 
+class ModelExhausted(ModelRefused):
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "模型账户的额度已用完，请联系管理员充值或更换模型。"
+            "The model's account is out of quota; ask your administrator to top it up.",
+            detail=detail,
+        )
+
+
+class ModelTooLong(ModelRefused):
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "内容超出了模型一次能处理的长度，请缩短问题或新建会话。"
+            "This is more than the model can read at once; shorten the question or start a new "
+            "conversation.",
+            detail=detail,
+        )
+
+
+class ModelFiltered(ModelError):
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "模型服务商的内容安全策略拦截了这次回答，请换个说法。"
+            "The model vendor's content filter stopped this answer; please put it differently.",
+            detail=detail,
+        )
+
+
 class ModelTimeout(ModelError):
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -90,3 +132,14 @@ class ModelBroken(ModelError):
             "The model returned nothing; please put the question differently.",
         )
         return error
+
+
+class SearchFailed(UpstreamError):
+    """`detail` is for the log."""
+
+    def __init__(self, engine: str, detail: str) -> None:
+        super().__init__(
+            f"联网搜索（{engine}）暂时不可用，请稍后再试。"
+            f"Web search ({engine}) is not available right now; please try again later."
+        )
+        self.detail = f"{engine}: {detail}"

@@ -58,20 +58,25 @@ def extract(query: str, passages: Sequence[str]) -> list[str]:
     return [_LABEL[chinese], *(f"{sentence} [{number}]\n\n" for number, sentence in best)]
 
 
+def relevance(query: str, texts: Sequence[str]) -> list[float]:
+    """How well each text fits the query, by the words and characters that they share."""
+    terms = [_terms(text) for text in texts]
+    found_in = Counter(term for each in terms for term in each)
+    wanted = _terms(query)
+    return [
+        sum(math.log(1 + len(texts) / found_in[term]) for term in wanted & each)
+        / math.sqrt(8 + len(each))
+        for each in terms
+    ]
+
+
 def _best_sentences(query: str, passages: Sequence[str]) -> list[tuple[int, str]]:
     sentences = [
         (number, sentence)
         for number, passage in enumerate(passages, 1)
         for sentence in _sentences(passage)
     ]
-    terms = [_terms(sentence) for _, sentence in sentences]
-    found_in = Counter(term for each in terms for term in each)
-    wanted = _terms(query)
-    scores = [
-        sum(math.log(1 + len(sentences) / found_in[term]) for term in wanted & each)
-        / math.sqrt(8 + len(each))
-        for each in terms
-    ]
+    scores = relevance(query, [sentence for _, sentence in sentences])
     order = sorted(range(len(sentences)), key=lambda i: (-scores[i], i))
     top = scores[order[0]] if order else 0
     chosen = {i for i in order[:_MOST_SENTENCES] if scores[i] > top / 2} or set(order[:1])

@@ -20,14 +20,10 @@ class HistoryItem(BaseModel):
     content: Text
 
 
-class ChatRequest(BaseModel):
-    """Body of /chat/chat; null is the same as absent, unknown keys are ignored."""
+class PromptedRequest(BaseModel):
+    """What every mode that answers a query takes; null is the same as absent."""
 
     query: Text = Field(min_length=1, max_length=100_000)
-    session_id: str | None = Field(None, min_length=32, max_length=32, pattern=r"^[^\x00]*$")
-    # As session_service takes them: they become part of a path.
-    chat_history_id: str | None = Field(None, pattern=r"^[0-9A-Za-z_-]{0,32}$")
-    history: list[HistoryItem] | None = None
     stream: bool = False
     model_name: str = ""
     temperature: float = Field(0.7, ge=0, le=1)
@@ -41,6 +37,19 @@ class ChatRequest(BaseModel):
             return body
         return {key: value for key, value in body.items() if value is not None}
 
+    @property
+    def token_limit(self) -> int | None:
+        return self.max_tokens if self.max_tokens and self.max_tokens > 0 else None
+
+
+class ChatRequest(PromptedRequest):
+    """Body of /chat/chat; unknown keys are ignored."""
+
+    session_id: str | None = Field(None, min_length=32, max_length=32, pattern=r"^[^\x00]*$")
+    # As session_service takes them: they become part of a path.
+    chat_history_id: str | None = Field(None, pattern=r"^[0-9A-Za-z_-]{0,32}$")
+    history: list[HistoryItem] | None = None
+
 
 class KnowledgeBaseChatRequest(ChatRequest):
     """Body of /chat/knowledge_base_chat."""
@@ -48,6 +57,46 @@ class KnowledgeBaseChatRequest(ChatRequest):
     knowledge_base_name: Text = Field(max_length=1_000)
     top_k: int = Field(3, ge=0, le=100)
     score_threshold: float = Field(1, ge=0, le=2)
+
+
+class AgentChatRequest(PromptedRequest):
+    """Body of /chat/agent_chat."""
+
+    history: list[HistoryItem] = Field(default=[], max_length=1_000)
+
+
+class SearchEngineChatRequest(AgentChatRequest):
+    """Body of /chat/search_engine_chat."""
+
+    search_engine_name: str = Field(max_length=100)
+    top_k: int = Field(3, ge=0, le=20)
+    split_result: bool = False
+
+
+class CompletionRequest(PromptedRequest):
+    """Body of /other/completion."""
+
+    echo: bool = False
+    max_tokens: int | None = 1024
+
+
+class FastchatMessage(BaseModel):
+    role: str = Field("user", max_length=20)
+    content: Text = Field("hello", max_length=100_000)
+
+
+class FastchatRequest(BaseModel):
+    """Body of /chat/fastchat; one choice is answered, however many `n` asks for."""
+
+    messages: list[FastchatMessage] = Field(min_length=1, max_length=200)
+    model: str = ""
+    temperature: float | None = 0.7
+    n: int | None = 1
+    max_tokens: int | None = None
+    stop: list[str] | str | None = Field(default=[], max_length=1_000)
+    stream: bool | None = False
+    presence_penalty: float | None = 0
+    frequency_penalty: float | None = 0
 
 
 class ModelConfigRequest(BaseModel):
@@ -87,6 +136,12 @@ class OneModelConfig(BaseModel):
     code: int = 200
     msg: str = "success"
     data: ModelConfig
+
+
+class SearchEngines(BaseModel):
+    code: int = 200
+    msg: str = "success"
+    data: list[str]
 
 
 class ServerConfigs(BaseModel):

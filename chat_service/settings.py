@@ -133,6 +133,37 @@ class ChatSettings(ServiceSettings):
         300, gt=0, description="Seconds for a whole answer. 整个回答的秒数上限。"
     )
 
+    default_search_engine: str = Field(
+        "duckduckgo",
+        pattern="^(bing|duckduckgo|metaphor|exa|searxng|tavily|bocha)$",
+        description="Search engine of agents, of duckduckgo, searxng, bing, metaphor, tavily, "
+        "bocha. 智能体使用的搜索引擎。",
+    )
+    duckduckgo_proxy: str = Field(
+        "",
+        description="Proxy to reach DuckDuckGo through, http or socks5. 访问 DuckDuckGo 的代理。",
+    )
+    searxng_url: str = Field(
+        "", description="A SearXNG with JSON output. SearXNG 地址，须开启 JSON。"
+    )
+    bing_subscription_key: SecretStr = Field(_NO_KEY, description="Bing's API key. Bing 的密钥。")
+    bing_search_url: str = Field(
+        "https://api.bing.microsoft.com/v7.0/search",
+        description="Bing's API or a compatible one. Bing 或兼容接口的地址。",
+    )
+    metaphor_api_key: SecretStr = Field(
+        _NO_KEY, description="Exa's API key (Metaphor before). Exa（原 Metaphor）的密钥。"
+    )
+    metaphor_url: str = Field("https://api.exa.ai", description="Exa's API. Exa 的接口地址。")
+    tavily_api_key: SecretStr = Field(_NO_KEY, description="Tavily's API key. Tavily 的密钥。")
+    tavily_url: str = Field(
+        "https://api.tavily.com", description="Tavily's API. Tavily 的接口地址。"
+    )
+    bocha_api_key: SecretStr = Field(_NO_KEY, description="Bocha's API key. 博查的密钥。")
+    bocha_url: str = Field(
+        "https://api.bochaai.com/v1", description="Bocha's API. 博查的接口地址。"
+    )
+
     @field_validator("enable_llm_model")
     @classmethod
     def _known_vendor(cls, name: str) -> str:

@@ -10,7 +10,7 @@ from gateway.rates import LimitClass
 AUTH, SESSION, KB, CHAT = "auth_service", "session_service", "kb_service", "chat_service"
 SERVICES = (AUTH, SESSION, KB, CHAT)
 
-Surface = Literal["wire", "management", "page"]
+Surface = Literal["wire", "management", "page", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,26 @@ ROUTES: tuple[Route, ...] = (
         stream=True,
         chat=True,
     ),
+    Route("GET", "/v1/models", CHAT, "chat", surface="openai"),
+    Route("GET", "/v1/models/{model:path}", CHAT, "chat", surface="openai"),
+    Route(
+        "POST",
+        "/v1/chat/completions",
+        CHAT,
+        "chat",
+        surface="openai",
+        limit="chat",
+        stream=True,
+    ),
     Route("POST", "/mcp", CHAT, "kb:read", surface="management", limit="chat", stream=True),
+    Route("POST", "/chat/search_engine_chat", CHAT, "chat", limit="chat", stream=True, chat=True),
+    Route("POST", "/chat/fastchat", CHAT, "chat", limit="chat", stream=True, chat=True),
+    Route("POST", "/other/completion", CHAT, "chat", limit="chat", stream=True, chat=True),
     Route("POST", "/llm_model/list_running_models", CHAT, "chat"),
     Route("POST", "/llm_model/list_config_models", CHAT, "chat"),
     Route("POST", "/llm_model/get_model_config", CHAT, "chat"),
     Route("POST", "/server/configs", CHAT, "chat"),
+    Route("POST", "/server/list_search_engines", CHAT, "chat"),
     Route("POST", "/server/get_prompt_template", CHAT, "chat"),
     Route("GET", "/knowledge_base/list_knowledge_bases", KB, "kb:read"),
     Route("GET", "/knowledge_base/list_knowledge_bases_v2", KB, "kb:read"),

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 
 from chat_service.answer import Question
 from chat_service.api.dependencies import AnsweringDep, CallerHeader, may_chat
-from chat_service.api.stream import AnswerStream
+from chat_service.api.stream import STREAMED, AnswerStream
 from chat_service.history import Message
 from chat_service.llm import Sampling
 from chat_service.schemas import ChatRequest, KnowledgeBaseChatRequest
@@ -15,12 +15,6 @@ from chat_service.wire import Format
 from servicekit.errors import EnvelopeRoute
 
 router = APIRouter(route_class=EnvelopeRoute, dependencies=[may_chat])
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Bare JSON objects, one a token; or the error envelope as one JSON object",
-        "content": {"text/event-stream": {}, "application/json": {}},
-    }
-}
 
 
 @router.post(
@@ -28,7 +22,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     tags=["chat"],
     summary="Chat with a model",
     response_class=Response,
-    responses=_STREAM,
+    responses=STREAMED,
 )
 async def chat(body: ChatRequest, caller: CallerHeader, answering: AnsweringDep) -> Response:
     question = Question(**_asked(body, caller))
@@ -42,7 +36,7 @@ async def chat(body: ChatRequest, caller: CallerHeader, answering: AnsweringDep)
     tags=["chat"],
     summary="Chat with a knowledge base",
     response_class=Response,
-    responses=_STREAM,
+    responses=STREAMED,
 )
 async def knowledge_base_chat(
     body: KnowledgeBaseChatRequest, caller: CallerHeader, answering: AnsweringDep
@@ -62,7 +56,6 @@ def _asked(body: ChatRequest, caller: str) -> dict[str, Any]:
     history = None
     if body.history is not None:
         history = [Message(item.role, item.content) for item in body.history]
-    limit = body.max_tokens if body.max_tokens and body.max_tokens > 0 else None
     return {
         "caller": caller,
         "query": body.query,
@@ -70,6 +63,6 @@ def _asked(body: ChatRequest, caller: str) -> dict[str, Any]:
         "turn_id": body.chat_history_id or None,
         "history": history,
         "model_name": body.model_name,
-        "sampling": Sampling(body.temperature, limit),
+        "sampling": Sampling(body.temperature, body.token_limit),
         "prompt_name": body.prompt_name,
     }

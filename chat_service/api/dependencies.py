@@ -5,7 +5,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from chat_service.answer import Answering
+from chat_service.completion import Completions
 from chat_service.vendors import Vendors
+from chat_service.web_chat import WebChat
+from chat_service.web_search.choice import WebSearch
 from servicekit.identity import CALLER_HEADER, Caller, require_scope
 
 may_chat = require_scope("chat")
@@ -26,6 +29,24 @@ async def _vendors(request: Request) -> Vendors:
     return vendors
 
 
+async def _web_chat(request: Request) -> WebChat:
+    web_chat: WebChat = request.app.state.web_chat
+    return web_chat
+
+
+async def _web_search(request: Request) -> WebSearch:
+    web_search: WebSearch = request.app.state.web_search
+    return web_search
+
+
+async def _completions(request: Request) -> Completions:
+    completions: Completions = request.app.state.completions
+    return completions
+
+
 CallerHeader = Annotated[str, Depends(_caller_header)]
 AnsweringDep = Annotated[Answering, Depends(_answering)]
 VendorsDep = Annotated[Vendors, Depends(_vendors)]
+WebChatDep = Annotated[WebChat, Depends(_web_chat)]
+WebSearchDep = Annotated[WebSearch, Depends(_web_search)]
+CompletionsDep = Annotated[Completions, Depends(_completions)]

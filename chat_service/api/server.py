@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 
 from chat_service import prompts
-from chat_service.api.dependencies import VendorsDep, may_chat
+from chat_service.api.dependencies import VendorsDep, WebSearchDep, may_chat
 from chat_service.schemas import (
     ModelConfig,
     ModelConfigRequest,
@@ -11,6 +11,7 @@ from chat_service.schemas import (
     OneModelConfig,
     PromptRequest,
     RunningModelsRequest,
+    SearchEngines,
     ServerConfigs,
 )
 from chat_service.vendors import Vendor, Vendors
@@ -47,6 +48,13 @@ async def server_configs(request: Request, vendors: VendorsDep) -> ServerConfigs
         LLM_MODELS=[vendors.default.name],
         PROMPT_TEMPLATES=prompts.PROMPTS,
     )
+
+
+@router.post(
+    "/server/list_search_engines", tags=["server"], summary="Names for /chat/search_engine_chat"
+)
+async def list_search_engines(search: WebSearchDep) -> SearchEngines:
+    return SearchEngines(data=search.names)
 
 
 @router.post(

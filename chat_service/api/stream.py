@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import anyio
 from fastapi import Response
@@ -18,6 +19,15 @@ from chat_service.wire import (
 )
 
 _HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Bare JSON objects, one a token; or the error envelope as one JSON object",
+        "content": {"text/event-stream": {}, "application/json": {}},
+    }
+}
+STREAMED_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The text itself, as it comes", "content": {"text/event-stream": {}}}
+}
 _LONGEST = 900  # seconds: a client that stopped reading must not hold a model for ever
 
 

@@ -1,0 +1,69 @@
+"""Raw completions: a prompt or messages in, the model's text out; nothing is stored."""
+
+import logging
+from collections.abc import Sequence
+
+from chat_service import offline, prompts
+from chat_service.history import ASSISTANT, SYSTEM, USER, Message, estimate_tokens
+from chat_service.llm import Sampling
+from chat_service.unstored import Listener, Models, Speaker
+
+_ROLES = {"human": USER, "ai": ASSISTANT}
+
+logger = logging.getLogger(__name__)
+
+
+class Completions:
+    """`context_tokens` is the most that the messages may hold."""
+
+    def __init__(self, models: Models, *, context_tokens: int) -> None:
+        self._models, self._budget = models, context_tokens
+
+    async def chat(
+        self, messages: Sequence[Message], model_name: str, sampling: Sampling, listener: Listener
+    ) -> None:
+        """What the model says to these messages, which are sent as they are but for their roles."""
+        speaker = Speaker(listener)
+        known = [Message(_ROLES.get(m.role, m.role), m.content) for m in messages]
+        fitting = _newest(known, self._budget)
+        await speaker.explain(self._relay(fitting, model_name, sampling, speaker))
+
+    async def complete(
+        self,
+        query: str,
+        model_name: str,
+        sampling: Sampling,
+        listener: Listener,
+        *,
+        prompt_name: str,
+        echo: bool,
+    ) -> None:
+        """The query continued; `echo` repeats it first."""
+        template = prompts.COMPLETION.get(prompt_name)
+        if template is None:
+            logger.warning("no completion prompt is called %.50s; the default does", prompt_name)
+            template = prompts.COMPLETION[prompts.DEFAULT]
+        messages = [Message(USER, prompts.fill(template, {"input": query}))]
+        speaker = Speaker(listener)
+        if echo:
+            await speaker.say([query])
+        await speaker.explain(self._relay(messages, model_name, sampling, speaker))
+
+    async def _relay(
+        self, messages: list[Message], model_name: str, sampling: Sampling, speaker: Speaker
+    ) -> None:
+        vendor = self._models.choose(model_name)
+        if vendor.offline:
+            await speaker.say([offline.without_model(messages[-1].content)])
+            return
+        await speaker.relay(self._models.answering(vendor), messages, sampling)
+
+
+def _newest(messages: list[Message], budget: int) -> list[Message]:
+    """The last message, what came before it while it fits, and system messages always."""
+    kept: list[Message] = []
+    for at, message in reversed(list(enumerate(messages))):
+        budget -= estimate_tokens(message.content)
+        if budget >= 0 or message.role == SYSTEM or at == len(messages) - 1:
+            kept.append(message)
+    return kept[::-1]

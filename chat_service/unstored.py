@@ -1,0 +1,66 @@
+"""What the modes share whose turns nobody stores: a failure becomes a sentence of the answer."""
+
+import logging
+from collections.abc import Awaitable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from chat_service.errors import ModelError, SearchFailed
+from chat_service.history import Message
+from chat_service.llm import ChatModel, Sampling
+from chat_service.vendors import Vendor
+from servicekit.errors import ServiceError
+
+_UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
+
+logger = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Whoever hears the answer."""
+
+    async def text(self, tokens: list[str]) -> None: ...
+
+
+class Models(Protocol):
+    """The models of this installation."""
+
+    def choose(self, name: str) -> Vendor: ...
+    def answering(self, vendor: Vendor) -> ChatModel: ...
+
+
+class Speaker:
+    """Says an answer to its listener, and how it ended when that was not well."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.said: list[str] = []
+
+    async def say(self, tokens: list[str]) -> None:
+        if tokens:
+            self.said += tokens
+            await self._listener.text(tokens)
+
+    async def relay(
+        self, model: ChatModel, messages: Sequence[Message], sampling: Sampling
+    ) -> None:
+        """Raises ModelError."""
+        async with aclosing(model.stream(messages, sampling)) as stream:
+            async for tokens in stream:
+                await self.say(tokens)
+
+    async def explain(self, work: Awaitable[None]) -> None:
+        """Do the work; when it fails, say so after what was already said."""
+        try:
+            await work
+            return
+        except (ModelError, SearchFailed) as error:
+            logger.warning("%s", error.detail)
+            failure = str(error)
+        except ServiceError as error:
+            logger.warning("%s", error)
+            failure = str(error)
+        except Exception:  # the boundary of the stream: it ends with a sentence
+            logger.exception("an answer failed")
+            failure = _UNKNOWN_FAILURE
+        await self.say([f"\n\n{failure}" if self.said else failure])

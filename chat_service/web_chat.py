@@ -1,0 +1,94 @@
+"""Answers from the web: search, prompt, model, sources; nothing is stored."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chat_service import offline, prompts
+from chat_service.history import Message, conversation, normalise
+from chat_service.llm import Sampling
+from chat_service.unstored import Models, Speaker
+from chat_service.web_search import Found
+from chat_service.web_search.choice import WebSearch
+from chat_service.wire import Reader, WebPage
+
+_KIND = "search_engine_chat"
+_LONGEST_QUERY = 400
+_LEAST_EXCERPT = 200
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebQuestion:
+    """One question to the web; `split` keeps the best pieces of long pages."""
+
+    query: str
+    engine: str
+    history: Sequence[Message] = ()
+    top_k: int = 3
+    split: bool = False
+    model_name: str = ""
+    sampling: Sampling = field(default_factory=Sampling)
+    prompt_name: str = prompts.DEFAULT
+
+
+class WebChat:
+    """`context_tokens` is the most that a prompt with its history may hold."""
+
+    def __init__(self, search: WebSearch, models: Models, *, context_tokens: int) -> None:
+        self._search, self._models, self._budget = search, models, context_tokens
+
+    def check(self, question: WebQuestion) -> None:
+        """Raises NotFound before anything is said."""
+        self._search.require(question.engine)
+
+    async def answer(self, question: WebQuestion, reader: Reader) -> None:
+        speaker, pages = Speaker(reader), list[WebPage]()
+        searched = False
+
+        async def work() -> None:
+            nonlocal searched
+            found = await self._find(question)
+            pages.extend(WebPage(result.url, result.snippet) for result in found)
+            searched = True
+            await self._speak(question, found, speaker)
+
+        await speaker.explain(work())
+        await reader.docs(pages if searched else None)
+
+    async def _find(self, question: WebQuestion) -> list[Found]:
+        if not question.top_k:
+            return []
+        return await self._search.search(
+            question.engine,
+            question.query[:_LONGEST_QUERY],
+            limit=question.top_k,
+            split=question.split,
+        )
+
+    async def _speak(self, question: WebQuestion, found: list[Found], speaker: Speaker) -> None:
+        vendor = self._models.choose(question.model_name)
+        if vendor.offline:
+            snippets = [result.snippet for result in found]
+            await speaker.say(offline.extract(question.query, snippets))
+            return
+        messages = conversation(
+            normalise(question.history),
+            query=question.query,
+            prompt=self._prompt(question, found),
+            budget=self._budget,
+        )
+        await speaker.relay(self._models.answering(vendor), messages, question.sampling)
+
+    def _prompt(self, question: WebQuestion, found: list[Found]) -> str:
+        """The question in the template that it names, pages as data in two thirds of the space."""
+        name = question.prompt_name if found else "Empty"
+        template = prompts.find(_KIND, name)
+        if template is None:
+            logger.warning("no %s prompt is called %.50s; the default answers", _KIND, name)
+            template = prompts.PROMPTS[_KIND][prompts.DEFAULT]
+        share = max(_LEAST_EXCERPT, self._budget * 2 // 3 // max(len(found), 1))
+        excerpts = [f"{result.title}\n{result.snippet}"[:share] for result in found]
+        values = {"question": question.query, "context": prompts.fence(excerpts)}
+        return prompts.fill(template, values)
