@@ -128,6 +128,7 @@ class Chunks:
             except BaseException:
                 await self._overlays.discard_one(edit.kb_id, overlay)
                 raise
+            await self._overlays.catch_up(stored)
             if hidden:
                 await self._overlays.remove_hidden(edit.kb_id, base, [hidden])
             if before:

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from kb_service.entities import FileState, KnowledgeBase, ManagedFile, NewQuestion, Question
+from kb_service.entities import FileState, KnowledgeBase, ManagedFile, NewQuestion, Question, Tag
 from kb_service.entities import Statistics as Numbers
 from kb_service.question_keys import LONGEST
 from kb_service.questions.importing import LONGEST_ANSWER, Line, Outcome
 from kb_service.questions.suggesting import Suggestion
-from kb_service.schemas import UtcTime
+from kb_service.schemas import TagName, UtcTime
 
 BaseName = Annotated[str, Field(max_length=255)]
 # No database but SQLite stores NUL.
@@ -60,6 +60,7 @@ class FileItem(BaseModel):
     upload_time: UtcTime | None
     owner_client: str
     owner_user: str
+    tags: list[str]
 
     @classmethod
     def of(cls, file: ManagedFile) -> "FileItem":
@@ -68,6 +69,32 @@ class FileItem(BaseModel):
 
 class Files(Page):
     items: list[FileItem]
+
+
+class TagsBody(BaseModel):
+    """Its tags from now on, in the place of those that it has."""
+
+    tags: Annotated[list[TagName], Field(max_length=20)]
+
+
+class FileTags(BaseModel):
+    name: str
+    tags: list[str]
+
+
+class TagItem(BaseModel):
+    """`files` is how many have it."""
+
+    name: str
+    files: int
+
+    @classmethod
+    def of(cls, tag: Tag) -> "TagItem":
+        return cls.model_validate(tag, from_attributes=True)
+
+
+class Tags(Page):
+    items: list[TagItem]
 
 
 class MissedItem(BaseModel):

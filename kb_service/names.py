@@ -10,6 +10,7 @@ import unicodedata
 from kb_service.errors import EmptyName, HostileName
 
 MAX_BYTES = 255
+LONGEST_TAG = 50
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
 _BIDI_CONTROLS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SHOWN_LENGTH = 120
@@ -46,6 +47,11 @@ def _unsafe(part: str) -> bool:
         or _RESERVED.match(stripped) is not None
         or re.match(r"[A-Za-z]:", part) is not None
     )
+
+
+def normal_tag(tag: str) -> str:
+    """Tags that look the same are the same."""
+    return unicodedata.normalize("NFC", " ".join(tag.split()))
 
 
 def shown(name: str) -> str:

@@ -8,6 +8,7 @@ import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ConfigDict,
     Field,
     Json,
     PlainSerializer,
@@ -23,13 +24,16 @@ from kb_service.entities import (
     JobStep,
     KnowledgeBase,
     Question,
+    SearchFilter,
     Visibility,
     VisibilityKind,
 )
+from kb_service.names import LONGEST_TAG, normal_tag
 from kb_service.search import Passage
 
 Name = Annotated[str, Field(max_length=1_000, description="知识库名称")]
-FileNames = Annotated[list[Annotated[str, Field(max_length=1_000)]], Field(max_length=10_000)]
+FileName = Annotated[str, Field(max_length=1_000)]
+FileNames = Annotated[list[FileName], Field(max_length=10_000)]
 Audience = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=1_000)
 ]
@@ -48,6 +52,19 @@ def _utc(time: datetime) -> datetime:
 
 WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]
 UtcTime = Annotated[datetime, AfterValidator(_utc)]
+
+
+def _tag(text: str) -> str:
+    tag = normal_tag(text)
+    if not 1 <= len(tag) <= LONGEST_TAG or not tag.isprintable():
+        longest = LONGEST_TAG
+        raise ValueError(
+            f"标签须为 1 到 {longest} 个可见字符。A tag has 1 to {longest} visible characters."
+        )
+    return tag
+
+
+TagName = Annotated[str, AfterValidator(_tag)]
 
 
 class Envelope(BaseModel):
@@ -114,11 +131,33 @@ class UpdateZhName(BaseModel):
     kb_zh_name: Annotated[str, Field(max_length=255)]
 
 
+class SearchFilterBody(BaseModel):
+    """Which passages are wanted: of any of the files, with any of the tags, within the bounds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: Annotated[list[FileName], Field(max_length=100)] = []
+    tags: Annotated[list[TagName], Field(max_length=100)] = []
+    uploaded_after: UtcTime | None = None
+    uploaded_before: UtcTime | None = None
+    page_from: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    page_to: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+    def entity(self) -> SearchFilter:
+        given = self.model_dump(exclude={"files", "tags"})
+        return SearchFilter(files=tuple(self.files), tags=tuple(self.tags), **given)
+
+
 class SearchDocs(BaseModel):
     query: Annotated[str, Field(max_length=10_000)]
     knowledge_base_name: Name
     top_k: Annotated[int, Field(ge=0, le=1_000)] = 3
     score_threshold: Annotated[float, Field(ge=0, le=2)] = 1
+    filter: SearchFilterBody | None = None
+
+    @property
+    def wanted(self) -> SearchFilter | None:
+        return self.filter.entity() if self.filter else None
 
 
 class FoundDocument(BaseModel):

@@ -7,9 +7,10 @@ from typing import Any
 
 from kb_service.catalog import LiveCatalog
 from kb_service.collection_set import CollectionSet, Question
+from kb_service.entities import SearchFilter
 from kb_service.scoring import LexicalDistance, dense_distance
 from kb_service.tokens import query_vector, question_words
-from kb_service.vectors import Hit, SparseVector
+from kb_service.vectors import Hit, SparseVector, Where
 
 _MOST = 4096  # hits asked for, however many of them are of replaced versions
 
@@ -46,14 +47,20 @@ class Search:
         self._collections, self._catalog = collections, catalog
 
     async def search(
-        self, kb_id: int, query: str, *, top_k: int, score_threshold: float
+        self,
+        kb_id: int,
+        query: str,
+        *,
+        top_k: int,
+        score_threshold: float,
+        wanted: SearchFilter | None = None,
     ) -> list[Passage]:
         """At most `top_k` passages no farther than `score_threshold`, best first."""
         words = question_words(query)
         if top_k < 1 or not words or not self._catalog.live(kb_id):
             return []
         question = await self._collections.embed(self._catalog.collections(kb_id), query)
-        found = await self._live_answers(kb_id, query_vector(words), question, top_k)
+        found = await self._live_answers(kb_id, query_vector(words), question, top_k, _where(wanted))
         lexical = LexicalDistance(words, lambda term: self._catalog.idf(kb_id, term))
         passages: list[Passage] = []
         for alike in found:
@@ -65,12 +72,17 @@ class Search:
         return passages
 
     async def _live_answers(
-        self, kb_id: int, sparse: SparseVector, question: Question, top_k: int
+        self,
+        kb_id: int,
+        sparse: SparseVector,
+        question: Question,
+        top_k: int,
+        where: Where | None,
     ) -> list[list[_Found]]:
         """For each text that can be given the chunks that led to it, best first."""
         limit = min(2 * top_k + 4, _MOST)
         while True:
-            found = await self._collections.query(kb_id, sparse, question, limit)
+            found = await self._collections.query(kb_id, sparse, question, limit, where)
             distinct = _by_answer(self._live(kb_id, found))
             if len(distinct) >= top_k or len(found) < limit or limit == _MOST:
                 return distinct
@@ -86,6 +98,21 @@ class Search:
                 text = self._catalog.patched(kb_id, hit.version, place, context)
             version = self._catalog.file_version(kb_id, hit.version)
             yield _Found(hit, text or hit.payload["content"], version)
+
+
+def _where(wanted: SearchFilter | None) -> Where | None:
+    """As the index understands it."""
+    if wanted is None or wanted == SearchFilter():
+        return None
+    after, before = wanted.uploaded_after, wanted.uploaded_before
+    return Where(
+        file_names=wanted.files,
+        tags=wanted.tags,
+        uploaded_from=after.timestamp() if after else None,
+        uploaded_to=before.timestamp() if before else None,
+        page_from=wanted.page_from,
+        page_to=wanted.page_to,
+    )
 
 
 def _by_answer(found: Iterable[_Found]) -> list[list[_Found]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-from kb_service.entities import KnowledgeBase, Missed, SearchCounts, Statistics
+from kb_service.entities import KnowledgeBase, Missed, SearchCounts, SearchFilter, Statistics
 from kb_service.question_keys import LONGEST, question_key
 from kb_service.search import Passage, Search
 from kb_service.store import MISSED_KEPT, StatisticsStore
@@ -123,10 +123,16 @@ class CountedSearch:
         self._search, self._tally = search, tally
 
     async def search(
-        self, kb: KnowledgeBase, query: str, *, top_k: int, score_threshold: float
+        self,
+        kb: KnowledgeBase,
+        query: str,
+        *,
+        top_k: int,
+        score_threshold: float,
+        wanted: SearchFilter | None = None,
     ) -> list[Passage]:
         passages = await self._search.search(
-            kb.id, query, top_k=top_k, score_threshold=score_threshold
+            kb.id, query, top_k=top_k, score_threshold=score_threshold, wanted=wanted
         )
         # A greeting asks for nothing, so it misses nothing.
         if passages or (top_k and question_words(query)):
@@ -134,8 +140,16 @@ class CountedSearch:
         return passages
 
     async def search_for_chat(
-        self, kb: KnowledgeBase, query: str, *, top_k: int, score_threshold: float
+        self,
+        kb: KnowledgeBase,
+        query: str,
+        *,
+        top_k: int,
+        score_threshold: float,
+        wanted: SearchFilter | None = None,
     ) -> list[Passage]:
         """The same, where the query may be a recommended question that somebody tapped."""
         self._tally.note_question(kb.id, query)
-        return await self.search(kb, query, top_k=top_k, score_threshold=score_threshold)
+        return await self.search(
+            kb, query, top_k=top_k, score_threshold=score_threshold, wanted=wanted
+        )

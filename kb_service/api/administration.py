@@ -16,6 +16,7 @@ from kb_service.management_schemas import (
     NewKnowledgeBase,
     Statistics,
 )
+from kb_service.names import normal_tag
 from kb_service.schemas import ManagedKnowledgeBase, ManagedKnowledgeBases, VisibilityBody
 from servicekit.errors import Conflict, Invalid
 
@@ -103,12 +104,18 @@ async def list_files(
     caller: WriterDep,
     name: Annotated[str, Query(max_length=255, description="a part of the name")] = "",
     state: FileState | None = None,
+    tag: Annotated[str | None, Query(max_length=200)] = None,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     page_size: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Files:
     kb = context.library.writable(kb_name, caller)
     found = await context.files.page(
-        kb.id, name=name, state=state, start=(page - 1) * page_size, limit=page_size
+        kb.id,
+        name=name,
+        state=state,
+        tag=None if tag is None else normal_tag(tag),
+        start=(page - 1) * page_size,
+        limit=page_size,
     )
     items = [FileItem.of(file) for file in found.items]
     return Files(items=items, total=found.total, page=page, page_size=page_size)

@@ -22,6 +22,10 @@ async def knowledge_base(
 async def search(body: SearchDocs, context: ContextDep, caller: ReaderDep) -> Passages:
     kb = context.library.readable(body.knowledge_base_name, caller)
     passages = await context.search.search_for_chat(
-        kb, body.query, top_k=body.top_k, score_threshold=body.score_threshold
+        kb,
+        body.query,
+        top_k=body.top_k,
+        score_threshold=body.score_threshold,
+        wanted=body.wanted,
     )
     return Passages(passages=[PassageItem.of(passage) for passage in passages])

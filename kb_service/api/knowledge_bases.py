@@ -81,6 +81,10 @@ async def search_docs(
     if kb is None:
         return []
     passages = await context.search.search(
-        kb, body.query, top_k=body.top_k, score_threshold=body.score_threshold
+        kb,
+        body.query,
+        top_k=body.top_k,
+        score_threshold=body.score_threshold,
+        wanted=body.wanted,
     )
     return [FoundDocument.of(passage) for passage in passages]

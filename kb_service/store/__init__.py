@@ -7,6 +7,7 @@ from kb_service.store.chunks import ChunkStore
 from kb_service.store.files import FileStore
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
+from kb_service.store.labels import LabelStore
 from kb_service.store.leases import LeaseStore
 from kb_service.store.managed_files import FilePage, ManagedFileStore
 from kb_service.store.pages import PagesPage, PageStore
@@ -22,6 +23,7 @@ __all__ = [
     "FileStore",
     "JobStore",
     "KnowledgeBaseStore",
+    "LabelStore",
     "LeaseStore",
     "ManagedFileStore",
     "Page",

@@ -8,8 +8,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from kb_service.entities import FileState, ManagedFile
-from kb_service.models import FileRow, JobRow
+from kb_service.models import FileRow, JobRow, TagRow
 from kb_service.store.job_rows import GIVEN_UP, NO_CONTENT
+from kb_service.store.labels import tags_of
 from kb_service.store.sizes import Size, sizes
 from servicekit.database import Database
 
@@ -27,7 +28,14 @@ class ManagedFileStore:
         self._database = database
 
     async def page(
-        self, kb_id: int, *, name: str, state: FileState | None, start: int, limit: int
+        self,
+        kb_id: int,
+        *,
+        name: str,
+        state: FileState | None,
+        tag: str | None,
+        start: int,
+        limit: int,
     ) -> FilePage:
         """By name; `name` is a part of those that are wanted."""
         files = union_all(_known(kb_id), _failed_at_first(kb_id)).subquery()
@@ -36,17 +44,33 @@ class ManagedFileStore:
             wanted = wanted.where(files.c.name.icontains(name, autoescape=True))
         if state:
             wanted = wanted.where(files.c.state == state)
+        if tag is not None:
+            wanted = wanted.where(files.c.name.in_(_tagged(kb_id, tag)))
         count: Any = select(func.count()).select_from(wanted.subquery())
         async with self._database.reading() as session:
             (total,) = (await session.exec(count)).one()
             page = wanted.order_by(files.c.name).offset(start).limit(limit)
             rows = [dict(row._mapping) for row in await session.exec(page)]
-            known = await sizes(session, kb_id, [row["name"] for row in rows])
-        return FilePage([_file(row, known.get(row["name"], Size(0, 0))) for row in rows], total)
+            names = [row["name"] for row in rows]
+            known = await sizes(session, kb_id, names)
+            tags = await tags_of(session, kb_id, names)
+        none = Size(0, 0)
+        return FilePage(
+            [_file(row, known.get(row["name"], none), tags.get(row["name"], ())) for row in rows],
+            total,
+        )
 
 
-def _file(row: dict[str, Any], size: Size) -> ManagedFile:
-    return ManagedFile(chunks=size.chunks, characters=size.characters, **row)
+def _file(row: dict[str, Any], size: Size, tags: tuple[str, ...]) -> ManagedFile:
+    return ManagedFile(chunks=size.chunks, characters=size.characters, tags=tags, **row)
+
+
+def _tagged(kb_id: int, tag: str) -> Select[Any]:
+    return (
+        select(col(FileRow.file_name))
+        .join(TagRow, col(TagRow.file_id) == col(FileRow.id))
+        .where(col(FileRow.kb_id) == kb_id, col(TagRow.tag) == tag)
+    )
 
 
 def _newest_job(kb_id: int, name: Any) -> Any:

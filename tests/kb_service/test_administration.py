@@ -126,6 +126,7 @@ async def test_a_file_with_everything_known_of_it(kb: Kb) -> None:
         "custom_docs": False,
         "owner_client": "admin",
         "owner_user": "u1",
+        "tags": [],
     }
 
 

@@ -1,0 +1,56 @@
+"""Tags of files, and their copies in the index that a search is narrowed by."""
+
+from collections.abc import Iterable
+
+import anyio
+
+from kb_service.collection_set import CollectionSet
+from kb_service.entities import Job, Labels, Tag
+from kb_service.errors import NoSuchFile
+from kb_service.names import shown
+from kb_service.store import LabelStore
+
+
+class Labelling:
+    """The rows are the truth; what the index has is noted with each version and catches up."""
+
+    def __init__(self, rows: LabelStore, collections: CollectionSet) -> None:
+        self._rows, self._collections = rows, collections
+        self._catching_up = anyio.Lock()
+
+    async def of(self, kb_id: int, file_name: str) -> Labels:
+        return await self._rows.of(kb_id, file_name)
+
+    async def for_job(self, job: Job) -> Labels:
+        """Of the file as it will be when the job is done."""
+        now = await self._rows.of(job.kb_id, job.file_name)
+        return Labels(now.tags, job.create_time) if job.content else now
+
+    async def tags(self, kb_id: int) -> list[Tag]:
+        return await self._rows.tags(kb_id)
+
+    async def put(self, kb_id: int, file_name: str, tags: Iterable[str]) -> None:
+        """In the place of those that it has; searches see it when this returns.
+
+        Raises NoSuchFile.
+        """
+        if not await self._rows.put_tags(kb_id, file_name, tuple(sorted(set(tags)))):
+            raise NoSuchFile(shown(file_name))
+        await self.catch_up(kb_id, file_name)
+
+    async def catch_up(self, kb_id: int, file_name: str) -> None:
+        """Also when tags were changed while a version of the file was being built."""
+        # Shielded, and one at a time: what is noted is what the points have.
+        with anyio.CancelScope(shield=True):
+            async with self._catching_up:
+                for one in await self._rows.outdated(kb_id, file_name):
+                    await self._relabel(one.kb_id, one.version, one.tags)
+
+    async def recover(self) -> None:
+        """What a crash left between the row and the index."""
+        for one in await self._rows.all_outdated():
+            await self._relabel(one.kb_id, one.version, one.tags)
+
+    async def _relabel(self, kb_id: int, version: str, tags: tuple[str, ...]) -> None:
+        await self._collections.relabel(kb_id, version, {"tags": list(tags)})
+        await self._rows.note(version, tags)
