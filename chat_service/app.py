@@ -38,11 +38,12 @@ _LAST_ANSWERS = 6.0  # seconds for streams that the server cancelled to be store
 def create_app(settings: ChatSettings | None = None) -> FastAPI:
     settings = settings or ChatSettings.load()
     app = build_app(title="Chat2LLM chat_service", lifespan=_lifespan(settings))
-    app.include_router(chat.router)
-    app.include_router(search.router)
-    app.include_router(completion.router)
-    app.include_router(server.router)
-    app.include_router(mcp.router)
+    # Not included: FastAPI would make each route anew, and match it twice for every request.
+    app.routes.extend(chat.router.routes)
+    app.routes.extend(search.router.routes)
+    app.routes.extend(completion.router.routes)
+    app.routes.extend(server.router.routes)
+    app.routes.extend(mcp.router.routes)
     return app
 
 

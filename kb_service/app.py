@@ -110,16 +110,17 @@ def create_app(
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
+    # Not included: FastAPI would make each route anew, and match it twice for every request.
     for module in (
         *(knowledge_bases, documents, questions, embeddings, internal),
         *(administration, admin_questions, jobs, sources, known_files),
     ):
-        app.include_router(module.router)
+        app.routes.extend(module.router.routes)
     for module in (splitting, chunks, tags, eval_sets, eval_runs):
-        app.include_router(module.router)
+        app.routes.extend(module.router.routes)
     for module in (documents, jobs, admin_questions, splitting, eval_sets):
-        app.include_router(module.uploads)
-    app.include_router(questions.taps)
+        app.routes.extend(module.uploads.routes)
+    app.routes.extend(questions.taps.routes)
     return app
 
 

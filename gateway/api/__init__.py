@@ -18,16 +18,16 @@ def mount_pages(app: FastAPI, h5_dist: Path | None) -> None:
     ]
     # Such addresses would have the Host that came, plain HTTP and the token of a sign-in.
     app.router.redirect_slashes = False
-    app.include_router(documentation.router)
-    app.include_router(sign_in.router)
-    app.include_router(builtin.router)
+    # Not included: FastAPI would make each route anew, and match it twice for every request.
+    for pages in (documentation, sign_in, builtin):
+        app.routes.extend(pages.router.routes)
     app.mount("/static-gateway", CachedFiles(_STATIC, "no-cache"))
     app.mount(
         "/static-offline-docs",
         CachedFiles(documentation_assets(), "public, max-age=31536000, immutable"),
     )
     if h5_dist is None:
-        app.include_router(builtin.without_h5)
+        app.routes.extend(builtin.without_h5.routes)
     else:
         app.add_route(
             "/{path:path}", H5Files(h5_dist).serve, methods=["GET"], include_in_schema=False
