@@ -41,8 +41,10 @@ class Route:
 
 
 _ADMIN = Route("", "", AUTH, "admin", surface="management", admin_cookie=True)
+_MODELS = replace(_ADMIN, upstream=CHAT)
 _WRITER = replace(_ADMIN, upstream=KB, scope="kb:write")
 _FILE = "/admin/knowledge-bases/{kb_name}/files/{file_name:path}"
+_SETS = "/admin/knowledge-bases/{kb_name}/eval-sets"
 
 
 def _admin(method: str, path: str, like: Route = _ADMIN, **changes: Any) -> Route:
@@ -116,6 +118,7 @@ ROUTES: tuple[Route, ...] = (
         limit="search",
     ),
     Route("POST", "/other/embed_texts", KB, "kb:read", limit="search"),
+    Route("POST", "/v1/embeddings", KB, "kb:read", surface="openai", limit="search"),
     Route("POST", "/knowledge_base/create_knowledge_base", KB, "kb:write"),
     Route("POST", "/knowledge_base/delete_knowledge_base", KB, "kb:write"),
     Route("POST", "/knowledge_base/update_info", KB, "kb:write"),
@@ -166,6 +169,12 @@ ROUTES: tuple[Route, ...] = (
     _admin("PATCH", "/admin/admins/{username}"),
     _admin("DELETE", "/admin/admins/{username}"),
     _admin("GET", "/admin/audit"),
+    _admin("GET", "/admin/models", _MODELS),
+    _admin("POST", "/admin/models", _MODELS),
+    _admin("GET", "/admin/models/{name}", _MODELS),
+    _admin("PATCH", "/admin/models/{name}", _MODELS),
+    _admin("DELETE", "/admin/models/{name}", _MODELS),
+    _admin("POST", "/admin/models/{name}/test", _MODELS),
     _admin("GET", "/admin/knowledge-bases", _WRITER),
     _admin("POST", "/admin/knowledge-bases", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}", _WRITER),
@@ -173,6 +182,8 @@ ROUTES: tuple[Route, ...] = (
     _admin("DELETE", "/admin/knowledge-bases/{kb_name}", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/files", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/statistics", _WRITER),
+    _admin("GET", "/admin/knowledge-bases/{kb_name}/embedding", _WRITER),
+    _admin("GET", "/admin/embedders", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/questions/suggest", _WRITER),
     _admin("GET", "/admin/questions", _WRITER),
     _admin("POST", "/admin/questions", _WRITER),
@@ -206,6 +217,25 @@ ROUTES: tuple[Route, ...] = (
     _admin("DELETE", "/admin/knowledge-bases/{kb_name}/sources/{source_id}", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/sources/{source_id}/run", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/sources/{source_id}/pages", _WRITER),
+    _admin("GET", _SETS, _WRITER),
+    _admin("POST", _SETS, _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}", _WRITER),
+    _admin("PATCH", f"{_SETS}/{{set_id}}", _WRITER),
+    _admin("DELETE", f"{_SETS}/{{set_id}}", _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}/items", _WRITER),
+    _admin("POST", f"{_SETS}/{{set_id}}/items", _WRITER),
+    _admin("POST", f"{_SETS}/{{set_id}}/items/import", _WRITER, limit="upload", body_mb=100),
+    _admin("GET", f"{_SETS}/{{set_id}}/items/export", _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}/items/{{item_id}}", _WRITER),
+    _admin("PATCH", f"{_SETS}/{{set_id}}/items/{{item_id}}", _WRITER),
+    _admin("DELETE", f"{_SETS}/{{set_id}}/items/{{item_id}}", _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}/runs", _WRITER),
+    _admin("POST", f"{_SETS}/{{set_id}}/runs", _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}/runs/{{run_id}}", _WRITER),
+    _admin("DELETE", f"{_SETS}/{{set_id}}/runs/{{run_id}}", _WRITER),
+    _admin("POST", f"{_SETS}/{{set_id}}/runs/{{run_id}}/cancel", _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}/runs/{{run_id}}/results", _WRITER),
+    _admin("GET", f"{_SETS}/{{set_id}}/runs/{{run_id}}/compare/{{other_id}}", _WRITER),
     _admin("GET", "/admin/jobs", _WRITER),
     _admin("GET", "/admin/jobs/{job_id}", _WRITER),
     _admin("GET", "/admin/jobs/{job_id}/events", _WRITER, stream=True),

@@ -4,6 +4,8 @@ Indexing takes seconds and SQLite has one writer, so nobody may hold a transacti
 """
 
 from kb_service.store.chunks import ChunkStore
+from kb_service.store.eval_runs import EvalRunStore
+from kb_service.store.eval_sets import EvalSetStore
 from kb_service.store.files import FileStore
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
@@ -19,6 +21,8 @@ from kb_service.store.versions import VersionStore
 __all__ = [
     "MISSED_KEPT",
     "ChunkStore",
+    "EvalRunStore",
+    "EvalSetStore",
     "FilePage",
     "FileStore",
     "JobStore",

@@ -134,14 +134,20 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def make_settings(tmp_path: Path, migrated: Path) -> Callable[..., KbSettings]:
-    (tmp_path / "kb").mkdir()
-    shutil.copy(migrated, tmp_path / "kb" / "kb.db")
-    keys = tmp_path / "keys"
+def trusting(folder: Path, migrated: Path) -> Path:
+    """A data folder with an empty database, whose service believes our callers."""
+    (folder / "kb").mkdir()
+    shutil.copy(migrated, folder / "kb" / "kb.db")
+    keys = folder / "keys"
     keys.mkdir()
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (keys / "caller.pub").write_bytes(public)
+    return folder
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path, migrated: Path) -> Callable[..., KbSettings]:
+    trusting(tmp_path, migrated)
 
     def make(**options: Any) -> KbSettings:
         return KbSettings(chat2llm_data=tmp_path, **({"kb_sample": False} | options))

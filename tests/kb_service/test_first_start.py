@@ -83,6 +83,7 @@ async def test_the_service_is_ready_before_the_manual_is(make_settings: Make) ->
 
 TABLES = {"knowledge_base", "knowledge_file", "index_version", "chunk", "question"}
 TABLES |= {"vector_collection", "milestone", "ingest_job", "search_count", "missed_query"}
+TABLES |= {"eval_set", "eval_item", "eval_run", "eval_result"}
 
 
 def test_the_migrations_make_what_the_models_say(migrated: Path) -> None:

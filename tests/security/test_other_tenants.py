@@ -4,6 +4,7 @@ Each route of the gateway's table has its line here: what it is asked with, or t
 of a tenant's. A new route without a line fails.
 """
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", f"{_FILE}/chunks/{{chunk_id}}/restore"): {"json": {"number": 1}},
     ("POST", "/admin/knowledge-bases/{kb_name}/files/known"): {"json": {"files": []}},
     ("GET", "/admin/knowledge-bases/{kb_name}/tags"): {},
+    ("GET", "/admin/knowledge-bases/{kb_name}/embedding"): {},
     ("PUT", f"{_FILE}/tags"): {"json": {"tags": ["mine"]}},
     ("GET", _SOURCES): {},
     ("POST", _SOURCES): {"json": _PAGE},
@@ -105,6 +107,29 @@ IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
     ("DELETE", f"{_SOURCES}/{{source_id}}"): {},
     ("POST", f"{_SOURCES}/{{source_id}}/run"): {},
     ("GET", f"{_SOURCES}/{{source_id}}/pages"): {},
+}
+_SETS = "/admin/knowledge-bases/{kb_name}/eval-sets"
+_SET, _RUN = f"{_SETS}/{{set_id}}", f"{_SETS}/{{set_id}}/runs/{{run_id}}"
+IN_PATH |= {
+    ("GET", _SETS): {},
+    ("POST", _SETS): {"json": {"name": "mine"}},
+    ("GET", _SET): {},
+    ("PATCH", _SET): {"json": {"name": "mine"}},
+    ("DELETE", _SET): {},
+    ("GET", f"{_SET}/items"): {},
+    ("POST", f"{_SET}/items"): {"json": {"question": "mine"}},
+    ("POST", f"{_SET}/items/import"): {"files": {"file": ("a.csv", b"question\nmine")}},
+    ("GET", f"{_SET}/items/export"): {},
+    ("GET", f"{_SET}/items/{{item_id}}"): {},
+    ("PATCH", f"{_SET}/items/{{item_id}}"): {"json": {"note": "mine"}},
+    ("DELETE", f"{_SET}/items/{{item_id}}"): {},
+    ("GET", f"{_SET}/runs"): {},
+    ("POST", f"{_SET}/runs"): {"json": {}},
+    ("GET", _RUN): {},
+    ("DELETE", _RUN): {},
+    ("POST", f"{_RUN}/cancel"): {},
+    ("GET", f"{_RUN}/results"): {},
+    ("GET", f"{_RUN}/compare/{{other_id}}"): {},
 }
 WITHOUT = {
     ("GET", "/user/info"),
@@ -250,6 +275,7 @@ def test_another_tenants_knowledge_base_in_the_path(
     def asked(name: str) -> tuple[int, str]:
         path = route[1].replace("{kb_name}", name).replace("{source_id}", "1")
         path = path.replace("{file_name:path}", "plan.txt").replace("{chunk_id}", "e1")
+        path = re.sub(r"{\w+_id}", "1", path)
         answer = tenants.mallory.request(route[0], path, **IN_PATH[route])
         return answer.status_code, answer.json()["detail"].replace(name, "ID")
 

@@ -1,0 +1,399 @@
+"""What is on the management wire about evaluation."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from kb_service.evaluation.comparing import Direction, Outcome, in_words
+from kb_service.evaluation.reading import (
+    LONGEST_NAME,
+    LONGEST_NOTE,
+    LONGEST_QUESTION,
+    LONGEST_TEXT,
+    TARGETS_MAX,
+)
+from kb_service.evaluation.runs import ComparedQuestion, ComparisonPage
+from kb_service.evaluation.sets import Imported
+from kb_service.evaluation_entities import (
+    EvalSet,
+    Expectation,
+    Figures,
+    Found,
+    Item,
+    NewItem,
+    Result,
+    Run,
+    RunOptions,
+    RunState,
+    Verdict,
+)
+from kb_service.management_schemas import Page
+from kb_service.schemas import UtcTime
+
+# No database but SQLite stores NUL.
+_PRINTED = r"^[^\x00]*[^\x00\s][^\x00]*$"
+_ANY = r"^[^\x00]*$"
+
+
+def _text(most: int, pattern: str = _PRINTED) -> Any:
+    return StringConstraints(max_length=most, pattern=pattern, strip_whitespace=True)
+
+
+SetName = Annotated[str, _text(100)]
+Note = Annotated[str, _text(LONGEST_NOTE, _ANY)]
+Question = Annotated[str, _text(LONGEST_QUESTION)]
+FileNames = Annotated[list[Annotated[str, _text(LONGEST_NAME)]], Field(max_length=TARGETS_MAX)]
+Passages = Annotated[list[Annotated[str, _text(LONGEST_TEXT)]], Field(max_length=TARGETS_MAX)]
+Answer = Annotated[str, _text(LONGEST_TEXT, _ANY)]
+Label = Annotated[str, _text(200, _ANY)]
+
+
+class NewSet(BaseModel):
+    name: SetName
+    note: Note = ""
+
+
+class ChangeSet(BaseModel):
+    """What is not there stays as it is."""
+
+    name: SetName | None = None
+    note: Note | None = None
+
+    def given(self) -> dict[str, str]:
+        return self.model_dump(exclude_none=True)
+
+
+class SetItem(BaseModel):
+    """`judged` is how many of its items say what should be found, or that nothing should be."""
+
+    id: int
+    name: str
+    note: str
+    create_time: UtcTime
+    items: int
+    judged: int
+    runs: int
+
+    @classmethod
+    def of(cls, one: EvalSet) -> "SetItem":
+        return cls.model_validate(one, from_attributes=True)
+
+
+class SetItems(Page):
+    items: list[SetItem]
+
+
+class ItemBody(BaseModel):
+    """A question is right when one of the passages is found; without passages, one of the files.
+
+    `refuse`: nothing may be found. The answer is kept, and not measured yet.
+    """
+
+    question: Question
+    files: FileNames = []
+    passages: Passages = []
+    answer: Answer = ""
+    refuse: bool = False
+    note: Note = ""
+
+    def entity(self) -> NewItem:
+        files, passages = dict.fromkeys(self.files), dict.fromkeys(self.passages)
+        expected = Expectation(tuple(files), tuple(passages), self.answer, self.refuse)
+        return NewItem(self.question, expected, self.note)
+
+
+class ChangeItem(BaseModel):
+    """What is not there stays as it is."""
+
+    question: Question = "-"
+    files: FileNames = []
+    passages: Passages = []
+    answer: Answer = ""
+    refuse: bool = False
+    note: Note = ""
+
+    def onto(self, known: Item) -> NewItem:
+        before = EvalItem.of(known).model_dump(exclude={"id"})
+        return ItemBody(**(before | self.model_dump(exclude_unset=True))).entity()
+
+
+class EvalItem(BaseModel):
+    id: int
+    question: str
+    files: list[str]
+    passages: list[str]
+    answer: str
+    refuse: bool
+    note: str
+
+    @classmethod
+    def of(cls, item: Item) -> "EvalItem":
+        expected = item.expected
+        return cls(
+            id=item.id,
+            question=item.question,
+            files=list(expected.files),
+            passages=list(expected.passages),
+            answer=expected.answer,
+            refuse=expected.refuses,
+            note=item.note,
+        )
+
+
+class EvalItems(Page):
+    items: list[EvalItem]
+
+
+class BadLine(BaseModel):
+    line: int
+    reason: str
+
+
+class ImportedItems(BaseModel):
+    """`lines` has the first of those that were not taken, `unknown_files` the first file names that
+    are expected and that the knowledge base does not have.
+    """
+
+    added: int
+    replaced: int
+    unchanged: int
+    invalid: int
+    lines: list[BadLine]
+    unknown_files: list[str]
+
+    @classmethod
+    def of(cls, done: Imported) -> "ImportedItems":
+        return cls(
+            added=done.added,
+            replaced=done.replaced,
+            unchanged=done.unchanged,
+            invalid=len(done.bad),
+            lines=[BadLine(line=line, reason=reason) for line, reason in done.bad[:100]],
+            unknown_files=done.unknown_files[:100],
+        )
+
+
+class RunBody(BaseModel):
+    """hit@k is measured for k up to `top_k`, nDCG@10 from 10 on."""
+
+    label: Label = ""
+    top_k: Annotated[int, Field(ge=1, le=50)] = 10
+    score_threshold: Annotated[float, Field(ge=0, le=2)] = 1.0
+
+    def options(self) -> RunOptions:
+        return RunOptions(self.top_k, self.score_threshold)
+
+
+class FiguresItem(BaseModel):
+    """null where no question is of that kind. Shares are from 0 to 1, times in milliseconds."""
+
+    questions: int
+    judged: int
+    unjudged: int
+    refusals: int
+    hit_at_1: float | None
+    hit_at_3: float | None
+    hit_at_5: float | None
+    hit_at_k: float | None
+    mrr: float | None
+    ndcg_at_10: float | None
+    refusal_rate: float | None
+    wrongly_refused: int
+    wrongly_answered: int
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+
+    @classmethod
+    def of(cls, figures: Figures) -> "FiguresItem":
+        return cls.model_validate(figures, from_attributes=True)
+
+
+class CircumstancesItem(BaseModel):
+    """What the knowledge base was like: `chunkings` counts files by how they are cut, `content`
+    and `recipe` are other ones when what answers, or how words are made of text, is another.
+    """
+
+    chunking: dict[str, Any]
+    chunkings: dict[str, int]
+    embed_model: str
+    recipe: str
+    files: int
+    chunks: int
+    content: str
+
+
+class OptionsItem(BaseModel):
+    top_k: int
+    score_threshold: float
+
+
+class RunItem(BaseModel):
+    """`done` of `total` questions were asked; `reason` is why it failed."""
+
+    id: int
+    label: str
+    state: RunState
+    reason: str
+    options: OptionsItem
+    circumstances: CircumstancesItem | None
+    figures: FiguresItem | None
+    done: int
+    total: int
+    create_time: UtcTime
+    start_time: UtcTime | None
+    end_time: UtcTime | None
+
+    @classmethod
+    def of(cls, run: Run) -> "RunItem":
+        return cls.model_validate(run, from_attributes=True)
+
+
+class RunItems(Page):
+    items: list[RunItem]
+
+
+class FoundItem(BaseModel):
+    """A found passage; its text is there for the first three and for the first right one."""
+
+    chunk_id: str
+    file_name: str
+    score: float
+    excerpt: str
+    right: bool
+
+    @classmethod
+    def of(cls, found: Found) -> "FoundItem":
+        return cls(
+            chunk_id=found.chunk_id,
+            file_name=found.file_name,
+            score=found.score,
+            excerpt=found.excerpt,
+            right=found.is_right,
+        )
+
+
+class ResultItem(BaseModel):
+    """`rank` is that of the first right passage."""
+
+    question: str
+    files: list[str]
+    passages: list[str]
+    answer: str
+    refuse: bool
+    verdict: Verdict
+    rank: int | None
+    ndcg: float
+    latency_ms: float
+    found: list[FoundItem]
+
+    @classmethod
+    def of(cls, result: Result) -> "ResultItem":
+        outline, expected = result.outline, result.expected
+        return cls(
+            question=result.question,
+            files=list(expected.files),
+            passages=list(expected.passages),
+            answer=expected.answer,
+            refuse=expected.refuses,
+            verdict=outline.verdict,
+            rank=outline.rank,
+            ndcg=outline.ndcg,
+            latency_ms=outline.latency_ms,
+            found=[FoundItem.of(one) for one in result.found],
+        )
+
+
+class ResultItems(Page):
+    items: list[ResultItem]
+
+
+class ComparedItem(BaseModel):
+    """A question in both runs; null where one of them did not have it."""
+
+    question: str
+    outcome: Outcome
+    before: ResultItem | None
+    after: ResultItem | None
+
+    @classmethod
+    def of(cls, one: ComparedQuestion) -> "ComparedItem":
+        sides = [side for side in (one.before, one.after) if side]
+        return cls(
+            question=sides[0].question,
+            outcome=one.outcome,
+            before=ResultItem.of(one.before) if one.before else None,
+            after=ResultItem.of(one.after) if one.after else None,
+        )
+
+
+class Summary(BaseModel):
+    zh: str
+    en: str
+
+
+class Difference(BaseModel):
+    """One figure in both runs, over the questions that can be compared."""
+
+    figure: str
+    before: float | None
+    after: float | None
+    difference: float | None
+
+
+class ComparisonItem(Page):
+    """`chance` is how often pure chance brings so uneven a result (exact sign test).
+
+    The questions that got worse come first, then those that got better, big changes first.
+    """
+
+    before: RunItem
+    after: RunItem
+    direction: Direction
+    chance: float
+    counts: dict[Literal["better", "worse", "same", "incomparable"], int]
+    summary: Summary
+    figures: list[Difference]
+    changed: list[str]
+    items: list[ComparedItem]
+
+    @classmethod
+    def of(cls, found: ComparisonPage, *, page: int, page_size: int) -> "ComparisonItem":
+        comparison = found.comparison
+        zh, en = in_words(comparison)
+        return cls(
+            before=RunItem.of(found.before),
+            after=RunItem.of(found.after),
+            direction=comparison.direction,
+            chance=comparison.chance,
+            counts=dict(comparison.counts),
+            summary=Summary(zh=zh, en=en),
+            figures=_differences(comparison.before, comparison.after),
+            changed=_changed(found.before, found.after),
+            items=[ComparedItem.of(one) for one in found.questions],
+            total=found.total,
+            page=page,
+            page_size=page_size,
+        )
+
+
+def _differences(before: Figures, after: Figures) -> list[Difference]:
+    olds, news = FiguresItem.of(before).model_dump(), FiguresItem.of(after).model_dump()
+    return [
+        Difference(
+            figure=name,
+            before=old,
+            after=news[name],
+            difference=None if None in (old, news[name]) else round(news[name] - old, 4),
+        )
+        for name, old in olds.items()
+    ]
+
+
+def _changed(before: Run, after: Run) -> list[str]:
+    """Names of the options and circumstances that are not the same."""
+    sides = []
+    for run in (before, after):
+        item = RunItem.of(run)
+        around = item.circumstances.model_dump() if item.circumstances else {}
+        sides.append(item.options.model_dump() | around)
+    return [name for name, value in sides[0].items() if value != sides[1].get(name)]
