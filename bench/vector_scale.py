@@ -55,6 +55,7 @@ class RandomEmbedder:
 
     model = fingerprint = "random"
     kind: EmbedderKind = "local"
+    is_ready = True
     size: int | None = DIMENSIONS
 
     def __init__(self) -> None:

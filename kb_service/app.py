@@ -17,6 +17,7 @@ from kb_service.api import (
     administration,
     chunks,
     documents,
+    embedders,
     embeddings,
     eval_runs,
     eval_sets,
@@ -24,6 +25,7 @@ from kb_service.api import (
     jobs,
     knowledge_bases,
     known_files,
+    openai_embeddings,
     questions,
     sources,
     splitting,
@@ -58,6 +60,7 @@ from kb_service.parsers import ParserPool
 from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.questions.importing import QuestionImport
+from kb_service.rebuild import Rebuild
 from kb_service.search import Search
 from kb_service.settings import KbSettings
 from kb_service.sources.crawl import Crawl
@@ -78,6 +81,7 @@ from kb_service.store import (
     LeaseStore,
     ManagedFileStore,
     PageStore,
+    PlacementStore,
     QuestionStore,
     SourceStore,
     StatisticsStore,
@@ -112,8 +116,8 @@ def create_app(
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
     # Not included: FastAPI would make each route anew, and match it twice for every request.
     for module in (
-        *(knowledge_bases, documents, questions, embeddings, internal),
-        *(administration, admin_questions, jobs, sources, known_files),
+        *(knowledge_bases, documents, questions, embeddings, openai_embeddings, internal),
+        *(administration, admin_questions, jobs, sources, known_files, embedders),
     ):
         app.routes.extend(module.router.routes)
     for module in (splitting, chunks, tags, eval_sets, eval_runs):
@@ -138,9 +142,9 @@ async def _start(
     stack.push_async_callback(database.close)
     await database.upgrade()
     rows, files = KnowledgeBaseStore(database), FileStore(database)
-    embedders, versions = _embedders(settings), VersionStore(database)
-    stack.push_async_callback(embedders.close)
-    collections = CollectionSet(embedders, partial(_open_collection, settings), versions)
+    models, versions = _embedders(settings), VersionStore(database)
+    stack.push_async_callback(models.close)
+    collections = CollectionSet(models, partial(_open_collection, settings), versions)
     stack.push_async_callback(collections.close)
     catalog, content = LiveCatalog(), _content(settings)
     indexer = Indexer(
@@ -156,7 +160,7 @@ async def _start(
         files=files,
         content=content,
         indexer=indexer,
-        embedders=embedders,
+        embedders=models,
     )
     overlays = Overlays(
         chunks=ChunkStore(database), versions=versions, indexer=indexer, catalog=catalog
@@ -169,6 +173,7 @@ async def _start(
     await overlays.recover()
     await library.load()
     board = Board(job_rows)
+    placements = PlacementStore(database)
     worker = Worker(
         jobs=job_rows,
         files=files,
@@ -178,6 +183,7 @@ async def _start(
         parsers=parsers,
         indexer=indexer,
         overlays=overlays,
+        placements=placements,
     )
     team = Team(leases, worker, board, size=settings.kb_workers)
     signals = await open_signals(
@@ -186,6 +192,7 @@ async def _start(
     stack.push_async_callback(team.close)
     stack.push_async_callback(signals.close)
     queue = Queue(job_rows, board, signals)
+    rebuild = Rebuild(placements, queue, models)
     ingest = Ingest(
         files=files,
         content=content,
@@ -207,7 +214,8 @@ async def _start(
         queue=queue,
         search=CountedSearch(search, tally),
         tally=tally,
-        embedders=embedders,
+        embedders=models,
+        rebuild=rebuild,
         questions=asked,
         question_import=QuestionImport(asked, parsers),
         chunks=Chunks(ChunkStore(database), overlays),
@@ -224,7 +232,7 @@ async def _start(
     gc.freeze()
     sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
     for work in (
-        *(sweep.run(), runner.run(), tally.run(), eval_runner.run()),
+        *(sweep.run(), rebuild.run(), runner.run(), tally.run(), eval_runner.run()),
         _in_background(app.state.context, parsers if warm_parsers else None, rows, settings),
     ):
         await stack.enter_async_context(_running(work))

@@ -15,6 +15,7 @@ from kb_service.library import Library
 from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.questions.importing import QuestionImport
+from kb_service.rebuild import Rebuild
 from kb_service.sources.register import Register
 from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import ManagedFileStore
@@ -31,6 +32,7 @@ class Context:
     search: CountedSearch
     tally: Tally
     embedders: Embedders
+    rebuild: Rebuild
     questions: Questions
     question_import: QuestionImport
     previews: Previews

@@ -128,6 +128,8 @@ class NotAnEmbedder(ServiceError):
 
 
 class NoSuchEmbedder(Invalid):
+    code = "model_not_found"
+
     def __init__(self, shown: str, names: Sequence[str]) -> None:
         known = ", ".join(names)
         super().__init__(

@@ -132,6 +132,7 @@ class Library:
     ) -> KnowledgeBase:
         if vector_store not in _VECTOR_STORES:
             raise UnknownVectorStore(shown(vector_store))
+        self._check_model(embed_model)
         added = await self._rows.add(
             name,
             zh_name=zh_name,
@@ -184,9 +185,7 @@ class Library:
 
     async def embed_as(self, kb: KnowledgeBase, model: str) -> None:
         """From the next job on, "" being the default model. Raises NoSuchEmbedder."""
-        if model and not self._embedders.named(model):
-            names = [one.name for one in self._embedders.all()]
-            raise NoSuchEmbedder(shown(model), names)
+        self._check_model(model)
         name = model or self._embedders.default.name
         await self._change(
             kb, {"embed_model": model}, embed_model=name, follows_default_model=not model
@@ -225,6 +224,11 @@ class Library:
                 if not changed or not self._holds(kb):
                     raise NoSuchKnowledgeBase(shown(kb.name))
                 self._by_name[kb.name] = replace(self._by_name[kb.name], **fields)
+
+    def _check_model(self, name: str) -> None:
+        if name and not self._embedders.named(name):
+            names = [one.name for one in self._embedders.all()]
+            raise NoSuchEmbedder(shown(name), names)
 
     def _named(self, kb: KnowledgeBase) -> KnowledgeBase:
         is_default = kb.follows_default_model

@@ -27,10 +27,16 @@ class Page(BaseModel):
     page_size: int
 
 
+ModelName = Annotated[
+    str, Field(max_length=255, description='an embedding model, "" for the default one')
+]
+
+
 class NewKnowledgeBase(BaseModel):
     name: Annotated[str, Field(max_length=1_000)]
     zh_name: ZhName = ""
     info: Info = ""
+    embed_model: ModelName = ""
 
 
 class ChangeKnowledgeBase(BaseModel):
@@ -38,6 +44,7 @@ class ChangeKnowledgeBase(BaseModel):
 
     zh_name: ZhName | None = None
     info: Info | None = None
+    embed_model: ModelName | None = None
 
 
 class FileItem(BaseModel):

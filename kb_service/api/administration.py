@@ -72,6 +72,7 @@ async def create(
         zh_name=body.zh_name or body.name,
         info=body.info,
         vector_store="default",
+        embed_model=body.embed_model,
     )
     return ManagedKnowledgeBase.of(made)
 
@@ -88,6 +89,9 @@ async def change(
     kb_name: KnowledgeBaseName, body: ChangeKnowledgeBase, context: ContextDep, caller: WriterDep
 ) -> ManagedKnowledgeBase:
     kb = context.library.writable(kb_name, caller)
+    if body.embed_model is not None:
+        await context.library.embed_as(kb, body.embed_model)
+        context.rebuild.call()
     changed = await context.library.say(kb, zh_name=body.zh_name, info=body.info)
     return ManagedKnowledgeBase.of(changed)
 

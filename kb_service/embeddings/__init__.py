@@ -39,6 +39,10 @@ class Embedder(Protocol):
     async def embed_query(self, text: str) -> list[float]:
         """Of a question that somebody is waiting for: no long tries. Raises UpstreamError."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it could answer now, as far as is known."""
+
     async def close(self) -> None: ...
 
 

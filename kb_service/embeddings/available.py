@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kb_service.embeddings import Embedded, Embedder, EmbedderKind
-from kb_service.errors import NotAnEmbedder, NotEmbedded
+from kb_service.errors import NoSuchEmbedder, NotAnEmbedder, NotEmbedded
 from kb_service.names import shown
 from servicekit.errors import UpstreamError
 
@@ -55,7 +55,14 @@ class Embedders:
             if model.embedder:
                 await model.embedder.close()
 
-    async def embed(self, texts: Sequence[str], *, model: str, to_query: bool) -> Embedded:
+    def embedder(self, name: str) -> Embedder:
+        """Raises NoSuchEmbedder, also for words alone."""
+        model = self._by_name.get(name)
+        if model is None or model.embedder is None:
+            raise NoSuchEmbedder(shown(name), [one.name for one in self.all() if one.embedder])
+        return model.embedder
+
+    async def embed(self, texts: Sequence[str], *, model: str, to_query: bool = False) -> Embedded:
         """For somebody outside; an unknown model is the default one.
 
         Raises NotAnEmbedder, NotEmbedded.

@@ -85,6 +85,10 @@ class OpenAIEmbedder:
             raise failure("no answer in time") from None
         return done.vectors[0]
 
+    @property
+    def is_ready(self) -> bool:
+        return time.monotonic() >= self._not_before
+
     async def close(self) -> None:
         await self._client.aclose()
 

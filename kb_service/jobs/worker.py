@@ -19,7 +19,7 @@ from kb_service.loaders import LoadFault
 from kb_service.names import extension_of, shown
 from kb_service.overlays import Overlays
 from kb_service.parsers import Batch, ParserPool
-from kb_service.store import FileStore, JobStore, PageStore, VersionStore
+from kb_service.store import FileStore, JobStore, PageStore, PlacementStore, VersionStore
 from servicekit.errors import ServiceError
 
 _PAGE = 500
@@ -51,16 +51,17 @@ class Worker:
         parsers: ParserPool,
         indexer: Indexer,
         overlays: Overlays,
+        placements: PlacementStore,
     ) -> None:
         self._jobs, self._files, self._versions = jobs, files, versions
         self._pages = pages
         self._content, self._parsers, self._indexer = content, parsers, indexer
-        self._overlays = overlays
+        self._overlays, self._placements = overlays, placements
 
     async def run(self, claim: Claim) -> None:
         """Raises LeaseLost, and nothing that is the file's fault."""
         try:
-            await claim.hold_while(lambda: self._index(claim))
+            await claim.hold_while(lambda: self._work(claim))
         except FileFault as fault:
             await self._jobs.fail(claim.job, str(fault))
         except LeaseLost:
@@ -69,6 +70,15 @@ class Worker:
             logger.exception("job %d broke down", claim.job.id)
             name = shown(claim.job.file_name)
             await self._jobs.fail(claim.job, str(errors.broke_down(name)))
+
+    async def _work(self, claim: Claim) -> None:
+        job = claim.job
+        if job.kind == "embed":
+            with anyio.CancelScope(shield=True):  # no statement is left in the middle
+                if not await self._is_to_move(job):
+                    await self._jobs.finish(job.lease, 0, "")
+                    return
+        await self._index(claim)
 
     async def _index(self, claim: Claim) -> None:
         job = claim.job
@@ -100,6 +110,11 @@ class Worker:
                 await self._content.remove(job.kb_id, content_id)
             notes = " ".join([*built.summary.notes, *plan.notes])
             await self._jobs.finish(job.lease, built.chunks, notes)
+
+    async def _is_to_move(self, job: Job) -> bool:
+        """False when it is there already, or gone."""
+        wanted = await self._indexer.collection_for(job.kb_id)
+        return await self._placements.is_misplaced(job.kb_id, job.file_name, wanted)
 
     async def _flip(self, job: Job, source: _Source, built: Built) -> tuple[EditPlan, Replaced]:
         """The database and the catalog change together, whatever is cancelled."""

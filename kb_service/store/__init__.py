@@ -13,6 +13,7 @@ from kb_service.store.labels import LabelStore
 from kb_service.store.leases import LeaseStore
 from kb_service.store.managed_files import FilePage, ManagedFileStore
 from kb_service.store.pages import PagesPage, PageStore
+from kb_service.store.placements import Placement, PlacementStore
 from kb_service.store.questions import QuestionStore, Shelf
 from kb_service.store.sources import SourceStore
 from kb_service.store.statistics import MISSED_KEPT, StatisticsStore
@@ -33,6 +34,8 @@ __all__ = [
     "Page",
     "PageStore",
     "PagesPage",
+    "Placement",
+    "PlacementStore",
     "QuestionStore",
     "Shelf",
     "SourceStore",

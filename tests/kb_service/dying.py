@@ -36,6 +36,7 @@ from kb_service.store import (
     LabelStore,
     LeaseStore,
     PageStore,
+    PlacementStore,
     VersionStore,
 )
 from kb_service.vectors import Point
@@ -159,6 +160,7 @@ async def main(folder: Path, moment: Moment, name: str, content: bytes) -> None:
         content=bytes_on_disk,
         parsers=parsers,
         indexer=indexer,
+        placements=PlacementStore(database),
         overlays=overlays,
     )
     team = Team(leases, worker, board, size=1)

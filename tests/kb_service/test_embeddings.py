@@ -186,35 +186,6 @@ async def test_a_file_that_cannot_be_embedded_has_a_reason(
         assert await kb.uploaded(LEAVE) == {}
 
 
-async def test_after_another_model_recreate_brings_everything_back(
-    make_settings: Make, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async with connected(make_settings()) as kb:
-        await kb.create()
-        await kb.uploaded(LEAVE, TRAVEL)
-    async with connected(make_settings(**configured(endpoint, "新/模型"))) as kb:
-        assert "recreate_vector_store" in capsys.readouterr().err
-        found = await kb.search("带薪年假")  # by words, from the collection of before
-        assert [one["metadata"]["source"] for one in found] == ["a.txt"]
-        assert await kb.uploaded(("c.txt", "酒店标准另行规定。".encode())) == {}
-        assert (await kb.search("带薪年假"))[0]["metadata"]["source"] == "a.txt"
-        body = {"knowledge_base_name": "kb1"}
-        answer = await kb.post("/knowledge_base/recreate_vector_store", body)
-        assert answer.text.count('"code": 200') == 3
-        assert len(await kb.search("住宿", top_k=10, score_threshold=2)) == 3
-        listed = (await kb.get("/knowledge_base/list_knowledge_bases_v2")).json()["data"]
-        assert listed[0]["embed_model"] != "lexical"
-    endpoint.size = 6
-    async with connected(make_settings(**configured(endpoint, "第三个"))) as kb:
-        assert (await kb.search("带薪年假"))[0]["metadata"]["source"] == "a.txt"
-        await kb.post("/knowledge_base/recreate_vector_store", body)
-        found = await kb.search("酒店", top_k=10)
-        assert {one["metadata"]["source"] for one in found} >= {"b.txt", "c.txt"}
-    async with connected(make_settings()) as kb:  # back again
-        await kb.post("/knowledge_base/recreate_vector_store", body)
-        assert len(await kb.search("带薪年假", top_k=10)) == 1
-
-
 def test_half_an_endpoint_stops_the_start(make_settings: Make) -> None:
     with pytest.raises(ValueError, match="BASE_URL and MODEL"):
         make_settings(embedding_api_base_url="http://x/v1")

@@ -181,6 +181,7 @@ class Embedder:
     fingerprint: str = "fake"
     kind: EmbedderKind = "endpoint"
     size: int | None = 3
+    is_ready: bool = True
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         return Embedded([await self.embed_query(text) for text in texts])
