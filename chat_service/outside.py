@@ -1,8 +1,19 @@
 """The client for the outside world, made when first used: reading certificates takes its time."""
 
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
 import httpx
 
 from servicekit.http import outside_client
+
+_WITHIN = 15
+_LONGEST_BODY = 4 * 1024 * 1024
+
+
+class OutsideFailed(Exception):
+    """No answer, in time and not too long; the text is for the log."""
 
 
 class Outside:
@@ -11,11 +22,33 @@ class Outside:
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None  # noqa: TID251 - its type only, the kit makes it
 
-    @property
-    def client(self) -> httpx.AsyncClient:  # noqa: TID251 - the same
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Status and body of any answer. Raises OutsideFailed."""
         if self._client is None:
             self._client = outside_client()
-        return self._client
+        try:
+            async with (
+                asyncio.timeout(_WITHIN),
+                self._client.stream(
+                    method, url, params=query, json=body, headers=headers
+                ) as answer,
+            ):
+                raw = bytearray()
+                async for data in answer.aiter_bytes():
+                    raw += data
+                    if len(raw) > _LONGEST_BODY:
+                        raise OutsideFailed("the answer is too long")
+                return answer.status_code, bytes(raw)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise OutsideFailed(f"{type(error).__name__}: {error}") from None
 
     async def close(self) -> None:
         if self._client is not None:

@@ -1,20 +1,15 @@
 """Search engines that are asked over HTTP, each as its documentation says."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import orjson
 
 from chat_service.errors import SearchFailed
-from chat_service.outside import Outside
+from chat_service.outside import Outside, OutsideFailed
 from chat_service.web_search import Found
 from chat_service.web_search.cleaning import found
-
-_WITHIN = 15
-_LONGEST_BODY = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,32 +105,22 @@ class HttpEngine:
         self._outside, self._api = outside, api
 
     async def search(self, query: str, *, limit: int) -> list[Found]:
+        api, asked = self._api, self._api.asked(query, limit)
+        in_query, in_body = (asked, None) if api.method == "GET" else (None, asked)
+        headers = {"Accept": "application/json", **api.headers}
         try:
-            async with asyncio.timeout(_WITHIN):
-                items = _at(self._api.path, orjson.loads(await self._ask(query, limit)))
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise SearchFailed(self._api.name, f"{type(error).__name__}: {error}") from None
+            status, raw = await self._outside.call(
+                api.method, api.url, query=in_query, body=in_body, headers=headers
+            )
+            if status != 200:
+                raise SearchFailed(api.name, f"{status}: {raw[:300].decode('utf-8', 'replace')}")
+            items = _at(api.path, orjson.loads(raw))
+        except OutsideFailed as error:
+            raise SearchFailed(api.name, str(error)) from None
         except orjson.JSONDecodeError as error:
-            raise SearchFailed(self._api.name, f"not JSON: {error}") from None
+            raise SearchFailed(api.name, f"not JSON: {error}") from None
         results = [self._found(item) for item in items if isinstance(item, dict)]
         return [result for result in results if result is not None][:limit]
-
-    async def _ask(self, query: str, limit: int) -> bytes:
-        api, asked = self._api, self._api.asked(query, limit)
-        query_of, body = (asked, None) if api.method == "GET" else (None, asked)
-        headers = {"Accept": "application/json", **api.headers}
-        async with self._outside.client.stream(
-            api.method, api.url, headers=headers, params=query_of, json=body
-        ) as answer:
-            raw = bytearray()
-            async for data in answer.aiter_bytes():
-                raw += data
-                if len(raw) > _LONGEST_BODY:
-                    raise SearchFailed(api.name, "the answer is too long")
-            if answer.status_code != 200:
-                shown = bytes(raw[:300]).decode("utf-8", "replace")
-                raise SearchFailed(api.name, f"{answer.status_code}: {shown}")
-            return bytes(raw)
 
     def _found(self, item: dict[str, Any]) -> Found | None:
         text = next((item[name] for name in self._api.texts if item.get(name)), None)
