@@ -119,8 +119,8 @@ class AuthSettings(ServiceSettings):
     )
     master_key: Annotated[SecretStr, AfterValidator(_long_text)] = Field(
         SecretStr(""),
-        description="Seals private keys at rest, 32 characters or more; empty: generated."
-        " 加密私钥的主密钥，至少 32 个字符，留空自动生成。",
+        description="Seals private keys and the models' keys at rest, 32 characters or more; empty:"
+        " generated. 加密私钥和模型密钥的主密钥，至少 32 个字符，留空自动生成。",
     )
     introspection_key: Annotated[SecretStr, AfterValidator(_long_text)] = Field(
         SecretStr(""),

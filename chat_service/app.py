@@ -6,14 +6,19 @@ from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
-    suppress,
 )
 
 from fastapi import FastAPI
 
+from chat_service.agent.chat import AgentChat, Limits
+from chat_service.agent.toolbox import Toolbox
+from chat_service.agent.tools.inquiries import WeatherService
+from chat_service.agent.tools.mcp_servers import McpServers
+from chat_service.agent_lists import AllowLists, parse_servers
 from chat_service.answer import Answering
-from chat_service.api import chat, completion, mcp, search, server
+from chat_service.api import agent, chat, completion, mcp, models, openai, search, server
 from chat_service.api.mcp import McpEndpoint
+from chat_service.chat_completions import ChatCompletions
 from chat_service.clients import KbClient, SessionClient
 from chat_service.completion import Completions
 from chat_service.llm.choice import VendorModels
@@ -21,8 +26,10 @@ from chat_service.llm.guard import Deadlines
 from chat_service.mcp_tools import Tools
 from chat_service.outbox import Outbox
 from chat_service.outside import Outside
+from chat_service.registry import ModelRegistry
+from chat_service.sealing import master_key
 from chat_service.settings import ChatSettings
-from chat_service.store import OutboxStore
+from chat_service.store import ModelStore, OutboxStore
 from chat_service.vendors import Vendors
 from chat_service.web_chat import WebChat
 from chat_service.web_search.choice import WebSearch
@@ -44,6 +51,8 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     app.routes.extend(completion.router.routes)
     app.routes.extend(server.router.routes)
     app.routes.extend(mcp.router.routes)
+    app.routes.extend(openai.router.routes)
+    app.routes.extend(models.router.routes)
     return app
 
 
@@ -65,43 +74,89 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             )
             outbox = Outbox(OutboxStore(database), sessions)
             vendors = Vendors(settings)
-            models = VendorModels(
+            registry = _registry(settings, vendors, database)
+            await registry.load()
+            vendor_models = VendorModels(
                 vendors,
                 session,
                 connect_timeout=settings.llm_connect_timeout,
-                deadlines=Deadlines(
-                    settings.llm_first_token_timeout,
-                    settings.llm_token_timeout,
-                    settings.llm_total_timeout,
-                ),
+                deadlines=_deadlines(settings),
             )
-            stack.push_async_callback(models.close)
+            stack.push_async_callback(vendor_models.close)
             app.state.caller_verifier = CallerVerifier.from_file(keys / "caller.pub")
             app.state.ready_checks = (database.ping,)
-            app.state.vendors = vendors
+            app.state.vendors, app.state.registry = vendors, registry
+            app.state.models = vendor_models
             app.state.server_address = settings.server_address
             kb = KbClient(ServiceClient(session, settings.kb_service, name="kb_service"))
             app.state.answering = Answering(
                 sessions=sessions,
                 kb=kb,
-                models=models,
+                models=vendor_models,
                 outbox=outbox,
                 context_tokens=settings.context_tokens,
             )
             app.state.mcp = McpEndpoint(Tools(kb, app.state.answering, app.state.caller_verifier))
+            app.state.chat_completions = ChatCompletions(
+                answering=app.state.answering, models=vendor_models, kb=kb
+            )
             outside = Outside()
             stack.push_async_callback(outside.close)
             app.state.web_search = WebSearch(settings, outside)
             budget = settings.context_tokens
-            app.state.web_chat = WebChat(app.state.web_search, models, context_tokens=budget)
-            app.state.completions = Completions(models, context_tokens=budget)
-            worker = asyncio.create_task(outbox.run())
+            app.state.web_chat = WebChat(app.state.web_search, vendor_models, context_tokens=budget)
+            app.state.agent_chat = AgentChat(
+                _toolbox(settings, kb, app.state.web_search, outside),
+                models,
+                Limits(
+                    steps=settings.agent_steps,
+                    seconds=settings.agent_timeout,
+                    context_tokens=budget,
+                ),
+            )
+            app.state.completions = Completions(vendor_models, context_tokens=budget)
+            workers = [
+                asyncio.create_task(outbox.run()),
+                asyncio.create_task(registry.follow()),
+            ]
             try:
                 yield
             finally:
                 await outbox.idle(within=_LAST_ANSWERS)
-                worker.cancel()
-                with suppress(asyncio.CancelledError):
-                    await worker
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
 
     return lifespan
+
+
+def _registry(settings: ChatSettings, vendors: Vendors, database: Database) -> ModelRegistry:
+    path = settings.chat2llm_data / "chat" / "master.key"
+    sealed_with = master_key(settings.master_key.get_secret_value(), path)
+    return ModelRegistry(ModelStore(database), vendors, sealed_with)
+
+
+def _deadlines(settings: ChatSettings) -> Deadlines:
+    return Deadlines(
+        settings.llm_first_token_timeout, settings.llm_token_timeout, settings.llm_total_timeout
+    )
+
+
+def _toolbox(
+    settings: ChatSettings, kb: KbClient, search: WebSearch, outside: Outside
+) -> Toolbox:
+    tokens = settings.mcp_tokens.get_secret_value()
+    return Toolbox(
+        allowed=AllowLists(settings.agent_tools, settings.agent_tools_by_client),
+        kb=kb,
+        search=search,
+        outside=outside,
+        mcp=McpServers(parse_servers(settings.mcp_servers, tokens)),
+        weather=WeatherService(
+            settings.weather_url,
+            settings.weather_geocoding_url,
+            settings.weather_api_key.get_secret_value(),
+        ),
+        wolfram_url=settings.wolfram_url,
+        wolfram_appid=settings.wolfram_appid.get_secret_value(),
+    )

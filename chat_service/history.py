@@ -75,6 +75,19 @@ def conversation(
     return [*reversed(kept), Message(USER, prompt)]
 
 
+def has_system(messages: Sequence[Message]) -> bool:
+    return any(message.role == SYSTEM for message in messages)
+
+
+def folded(messages: Sequence[Message]) -> list[Message]:
+    """For models without a system role: its text goes before what the user says first."""
+    said = [message for message in messages if message.role != SYSTEM]
+    system = [message.content for message in messages if message.role == SYSTEM]
+    first = said[0].content if said and said[0].role == USER else ""
+    text = "\n\n".join(filter(None, [*system, first]))
+    return [Message(USER, text), *(said[1:] if first else said)]
+
+
 def plain_text(content: str) -> str:
     """The text of a message; HTML is rendered to lines, other text is only stripped."""
     content = content[:_MOST_CHARS].encode("utf-8", "replace").decode()

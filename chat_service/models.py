@@ -1,5 +1,6 @@
 """Tables of chat.db."""
 
+from sqlalchemy import JSON, Double, Text
 from sqlmodel import Field, SQLModel
 
 
@@ -13,12 +14,49 @@ class OutboxRow(SQLModel, table=True):
 
     id: str = Field(primary_key=True, max_length=32)
     turn_id: str = Field(max_length=32)
-    capability: str
-    response: str
-    docs: str
+    capability: str = Field(sa_type=Text)
+    response: str = Field(sa_type=Text)
+    docs: str = Field(sa_type=Text)
     state: str = Field(max_length=16)
     attempts: int = 0
     due_at: float = Field(index=True)
 
 
+class ModelRow(SQLModel, table=True):
+    """A model that an operator added, or how one of config.ini is operated (then `model` is null).
+
+    The key is sealed. Prices are per million tokens.
+    """
+
+    __tablename__ = "model"
+
+    name: str = Field(primary_key=True, max_length=64)
+    preset: str = Field(max_length=32)
+    base_url: str | None = Field(None, sa_type=Text)
+    model: str | None = Field(None, sa_type=Text)
+    sealed_key: bytes | None = None
+    context_tokens: int | None = None
+    input_price: float | None = Field(None, sa_type=Double)
+    output_price: float | None = Field(None, sa_type=Double)
+    currency: str = Field(max_length=3)
+    enabled: bool
+    fallbacks: list[str] = Field(sa_type=JSON)
+    max_concurrency: int
+    temperature_min: float | None = Field(None, sa_type=Double)
+    temperature_max: float | None = Field(None, sa_type=Double)
+    max_output_tokens: int | None = None
+
+
+class ModelRevision(SQLModel, table=True):
+    """One row: how often the models were changed, and which one an operator made the default."""
+
+    __tablename__ = "model_revision"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    number: int
+    default_model: str = Field(max_length=64)
+
+
 OUTBOX = SQLModel.metadata.tables["outbox"]
+MODEL = SQLModel.metadata.tables["model"]
+MODEL_REVISION = SQLModel.metadata.tables["model_revision"]

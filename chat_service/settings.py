@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from chat_service.model_entities import CustomModel, read_custom
+from chat_service.agent_lists import EVERY_TOOL, parse, parse_by_client, parse_servers
 from servicekit.settings import ServiceSettings
 
 VENDOR_NAMES = (
@@ -104,6 +106,19 @@ class ChatSettings(ServiceSettings):
     local_base_url: str = _url("local")
     local_model: str = _model("local")
 
+    custom_models: SecretStr = Field(
+        _NO_KEY,
+        description='Any number of further models as one JSON object, {"NAME": {"base_url": ..., '
+        '"model": ..., "api_key": ...}}, see docs/models.md. 更多模型，JSON 对象，见 '
+        "docs/models.zh-CN.md。",
+    )
+    fallback_models: str = Field(
+        "",
+        description="Models to ask, in this order, when one does not begin to answer; names with "
+        "commas between. 模型无法开始回答时依次改用的模型，逗号分隔。",
+    )
+    master_key: SecretStr = _NO_KEY
+
     chat_host: str = Field("127.0.0.1", description="Address to listen on. 监听地址。")
     chat_port: int = Field(7863, description="Port to listen on. 监听端口。")
     chat_database_url: str = Field(
@@ -154,7 +169,7 @@ class ChatSettings(ServiceSettings):
     metaphor_api_key: SecretStr = Field(
         _NO_KEY, description="Exa's API key (Metaphor before). Exa（原 Metaphor）的密钥。"
     )
-    metaphor_url: str = Field("https://api.exa.ai", description="Exa's API. Exa 的接口地址。")
+    metaphor_url: str = Field("https://api.exa.ai", description="Address of Exa. Exa 的接口地址。")
     tavily_api_key: SecretStr = Field(_NO_KEY, description="Tavily's API key. Tavily 的密钥。")
     tavily_url: str = Field(
         "https://api.tavily.com", description="Tavily's API. Tavily 的接口地址。"
@@ -164,12 +179,12 @@ class ChatSettings(ServiceSettings):
         "https://api.bochaai.com/v1", description="Bocha's API. 博查的接口地址。"
     )
 
-    @field_validator("enable_llm_model")
+    @field_validator("custom_models")
     @classmethod
-    def _known_vendor(cls, name: str) -> str:
-        if name and name not in VENDOR_NAMES:
-            raise ValueError(f"{name} is none of 不是以下之一: {', '.join(VENDOR_NAMES)}")
-        return name
+    def _readable(cls, value: SecretStr) -> SecretStr:
+        if taken := set(read_custom(value.get_secret_value())) & set(VENDOR_NAMES):
+            raise ValueError(f"{', '.join(taken)} is taken. 名称已被占用。")
+        return value
 
     @field_validator("*")
     @classmethod
@@ -183,6 +198,33 @@ class ChatSettings(ServiceSettings):
     def _custom_needs_its_address(self) -> "ChatSettings":
         if self.enable_llm_model == "custom-api" and not self.custom_api_base_url:
             raise ValueError("CUSTOM-API.BASE_URL is needed for custom-api. 缺少接口地址。")
+        return self
+
+    @model_validator(mode="after")
+    def _known_models(self) -> "ChatSettings":
+        known = {"", *VENDOR_NAMES, *self.custom}
+        for key, names in (
+            ("ENABLE_LLM_MODEL", {self.enable_llm_model}),
+            ("FALLBACK_MODELS", set(self.fallbacks)),
+        ):
+            if unknown := names - known:
+                raise ValueError(
+                    f"{key}: {', '.join(unknown)} is none of 不是以下之一: "
+                    f"{', '.join(sorted(known - {''}))}"
+                )
+        return self
+
+    @property
+    def custom(self) -> dict[str, CustomModel]:
+        return read_custom(self.custom_models.get_secret_value())
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        return tuple(filter(None, map(str.strip, self.fallback_models.split(","))))
+
+    @model_validator(mode="after")
+    def _readable_mcp_servers(self) -> "ChatSettings":
+        parse_servers(self.mcp_servers, self.mcp_tokens.get_secret_value())
         return self
 
     @property

@@ -1,6 +1,7 @@
 """Models behind one Protocol; the lean adapter and langchain's live in their own modules."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +41,11 @@ class Reply:
         """What the model thought before it answered; never part of the answer."""
         return "".join(self.thoughts)
 
+    def start_over(self) -> None:
+        """Before another model is asked; thoughts stay, somebody may have read them."""
+        self.model = self.finish_reason = ""
+        self.prompt_tokens = self.completion_tokens = None
+
     def count(self, usage: Any) -> None:
         """Take the tokens of a `usage` object; vendors that send several send growing ones."""
         if not isinstance(usage, dict):
@@ -60,3 +66,14 @@ class ChatModel(Protocol):
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]: ...
+
+
+async def complete(
+    model: ChatModel,
+    messages: Sequence[Message],
+    sampling: Sampling | None = None,
+    reply: Reply | None = None,
+) -> str:
+    """The whole answer at once. Raises ModelError."""
+    async with aclosing(model.stream(messages, sampling or Sampling(), reply)) as stream:
+        return "".join([token async for together in stream for token in together])

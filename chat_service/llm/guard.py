@@ -1,4 +1,4 @@
-"""Patience with vendors: deadlines, retries before the first token, and a circuit."""
+"""Patience with vendors: deadlines, retries before the first token, a circuit, and a gate."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence

@@ -8,7 +8,7 @@ import anyio.to_thread
 from chat_service.errors import ModelBroken, ModelError, ModelUnreachable
 from chat_service.history import Message
 from chat_service.llm import Reply, Sampling
-from chat_service.llm.lean import by_status
+from chat_service.llm.refusals import Refused, check_end, error_of, problem_of, without_key
 from chat_service.llm.thinking import ThoughtSplitter
 from chat_service.vendors import Vendor
 
@@ -35,7 +35,7 @@ class LangChainModel:
             self._model = await anyio.to_thread.run_sync(self._make)
         thoughts, begun = ThoughtSplitter(), False
         try:
-            async for chunk in self._chunks(self._model, messages, _options(sampling)):
+            async for chunk in self._chunks(self._model, messages, self._options(sampling)):
                 begun, reply.model = True, self._vendor.name
                 _collect(chunk, reply)
                 thought, text = thoughts.feed(str(chunk.text))
@@ -48,6 +48,7 @@ class LangChainModel:
         thought, text = thoughts.end()
         reply.thoughts += [thought] if thought else []
         yield [text] if text else []
+        check_end(reply)
 
     async def _chunks(
         self, model: "ChatOpenAI", messages: Sequence[Message], options: dict[str, Any]
@@ -88,15 +89,31 @@ class LangChainModel:
             stream_chunk_timeout=None,
         )
 
+    def _options(self, sampling: Sampling) -> dict[str, Any]:
+        options: dict[str, Any] = dict(sampling.more)
+        if sampling.temperature is not None:
+            options["temperature"] = self._vendor.temperature_near(sampling.temperature)
+        if (limit := self._vendor.tokens_within(sampling.max_tokens)) is not None:
+            # As extra body: ChatOpenAI would rename it, and not every vendor knows the new name.
+            options["extra_body"] = {"max_tokens": limit}
+        return options
+
     def _translate(self, error: Exception, *, begun: bool) -> ModelError:
         import openai
 
-        detail = f"{type(error).__name__}: {error}"
-        if self._vendor.bearer:
-            detail = detail.replace(self._vendor.bearer, "***")
+        if isinstance(error, ModelError):
+            return error
         if isinstance(error, openai.APIStatusError):
             retry_after = error.response.headers.get("Retry-After")
-            return by_status(error.status_code, retry_after, self._vendor.name, detail)
+            problem = problem_of({"error": error.body} if error.body else None)
+            refused = Refused(
+                str(error).encode(), problem, status=error.status_code, retry_after=retry_after
+            )
+            return error_of(refused, self._vendor, begun=begun)
+        if type(error) is openai.APIError:  # an error as an event of the stream
+            refused = Refused(str(error).encode(), problem_of({"error": error.body or "?"}))
+            return error_of(refused, self._vendor, begun=begun)
+        detail = without_key(f"{type(error).__name__}: {error}", self._vendor)
         if isinstance(error, openai.APIConnectionError) and not begun:
             return ModelUnreachable(detail)
         return ModelBroken(detail)
@@ -108,12 +125,3 @@ def _collect(chunk: "AIMessageChunk", reply: Reply) -> None:
     if usage := chunk.usage_metadata:
         reply.prompt_tokens = usage["input_tokens"]
         reply.completion_tokens = usage["output_tokens"]
-
-
-def _options(sampling: Sampling) -> dict[str, Any]:
-    options: dict[str, Any] = dict(sampling.more)
-    if sampling.temperature is not None:
-        options["temperature"] = sampling.temperature
-    if sampling.max_tokens is not None:  # ChatOpenAI would rename it, and not every vendor knows
-        options["extra_body"] = {"max_tokens": sampling.max_tokens}
-    return options

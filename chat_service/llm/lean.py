@@ -7,16 +7,11 @@ from typing import Any
 import aiohttp
 import orjson
 
-from chat_service.errors import (
-    ModelBroken,
-    ModelBusy,
-    ModelError,
-    ModelRefused,
-    ModelUnreachable,
-)
-from chat_service.history import Message
+from chat_service.errors import ModelBroken, ModelUnreachable
+from chat_service.history import SYSTEM, Message, folded, has_system
 from chat_service.llm import Reply, Sampling
-from chat_service.llm.sse import StreamParser, shown, whole
+from chat_service.llm.refusals import Refused, check_end, error_of, problem_of
+from chat_service.llm.sse import StreamParser, whole
 from chat_service.vendors import Vendor
 
 _LONGEST_BODY = 8 * 1024 * 1024
@@ -37,22 +32,25 @@ class LeanModel:
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if vendor.bearer:
             self._headers["Authorization"] = f"Bearer {vendor.bearer}"
-        self._without: set[str] = set()
+        self._without = set[str]()
 
     async def stream(
         self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]:
         reply = reply or Reply()
         while True:
-            async with self._post(self._body(messages, sampling)) as response:
-                if response.status == 200:
+            begun = False
+            try:
+                async with self._post(self._body(messages, sampling)) as response:
                     reply.model = self._vendor.name
                     async for tokens in _answer(response, reply):
+                        begun = begun or bool(tokens)
                         yield tokens
-                    return
-                raw = await _read(response)
-                if not self._learns(response.status, raw, sampling):
-                    raise self._refusal(response, raw)
+                check_end(reply)
+                return
+            except Refused as refused:
+                if begun or not self._learns(refused, messages, sampling):
+                    raise error_of(refused, self._vendor, begun=begun) from None
 
     def _post(self, body: bytes) -> "_Request":
         url = f"{self._vendor.base_url}/chat/completions"
@@ -62,46 +60,39 @@ class LeanModel:
         return _Request(request)
 
     def _body(self, messages: Sequence[Message], sampling: Sampling) -> bytes:
-        body: dict[str, Any] = {
-            "model": self._vendor.model,
-            "messages": list(messages),
-            "stream": True,
-            **sampling.more,
-        }
+        said = folded(messages) if SYSTEM in self._without else list(messages)
+        body: dict[str, Any] = {"model": self._vendor.model, "messages": said, "stream": True}
+        body |= sampling.more
         if "stream_options" not in self._without:  # without it most vendors count no tokens
             body["stream_options"] = {"include_usage": True}
         if sampling.temperature is not None and "temperature" not in self._without:
-            body["temperature"] = sampling.temperature
-        if sampling.max_tokens is not None:
+            body["temperature"] = self._vendor.temperature_near(sampling.temperature)
+        if (limit := self._vendor.tokens_within(sampling.max_tokens)) is not None:
             renamed = "max_tokens" in self._without
-            body["max_completion_tokens" if renamed else "max_tokens"] = sampling.max_tokens
+            body["max_completion_tokens" if renamed else "max_tokens"] = limit
         return orjson.dumps(body)
 
-    def _learns(self, status: int, raw: bytes, sampling: Sampling) -> bool:
-        """Reasoning models refuse a temperature, and want `max_completion_tokens`."""
-        if status not in (400, 422):
+    def _learns(self, refused: Refused, messages: Sequence[Message], sampling: Sampling) -> bool:
+        """Whether it is worth asking once more, without what this vendor does not take.
+
+        Reasoning models refuse a temperature and want `max_completion_tokens`, older ones know no
+        system role.
+        """
+        if not refused.about_parameters:
             return False
         sent = {
             "stream_options": True,
             "temperature": sampling.temperature is not None,
-            "max_tokens": sampling.max_tokens is not None,
+            "max_tokens": self._vendor.tokens_within(sampling.max_tokens) is not None,
         }
-        for name, given in sent.items():
-            if given and name not in self._without and name.encode() in raw:
-                logging.getLogger(__name__).info(
-                    "%s takes no %s: %s", self._vendor.name, name, shown(raw)
-                )
-                self._without.add(name)
-                return True
-        return False
-
-    def _refusal(self, response: aiohttp.ClientResponse, raw: bytes) -> ModelError:
-        detail = f"{self._vendor.name} answered {response.status}: {shown(raw)}"
-        if self._vendor.bearer:
-            detail = detail.replace(self._vendor.bearer, "***")
-        return by_status(
-            response.status, response.headers.get("Retry-After"), self._vendor.name, detail
-        )
+        found = next((name for name, given in sent.items() if given and name in str(refused)), "")
+        if not found and refused.refuses_system_role and has_system(messages):
+            found = SYSTEM
+        if not found or found in self._without:
+            return False
+        logging.getLogger(__name__).info("%s takes no %s: %s", self._vendor.name, found, refused)
+        self._without.add(found)
+        return True
 
 
 class _Request:
@@ -121,21 +112,11 @@ class _Request:
         await self._request.__aexit__(*exc_info)
 
 
-def by_status(status: int, retry_after: str | None, vendor: str, detail: str) -> ModelError:
-    """The error that an HTTP status of a vendor means."""
-    if status == 429:
-        seconds = int(retry_after) if retry_after and retry_after.isdigit() else None
-        return ModelBusy(detail, retry_after=seconds)
-    if status >= 500 or status == 408:
-        return ModelUnreachable(detail)
-    return ModelRefused.by_status(status, vendor, detail)
-
-
 async def _answer(
     response: aiohttp.ClientResponse, reply: Reply
 ) -> AsyncGenerator[list[str], None]:
-    if response.content_type == "application/json":  # a vendor that does not stream
-        yield [whole(await _read(response), reply)]
+    if response.status != 200 or response.content_type.endswith("json"):
+        yield [whole(await _read_answer(response), reply)]  # a vendor that does not stream
         return
     parser = StreamParser(reply)
     try:
@@ -151,6 +132,19 @@ async def _answer(
         yield tokens
     if parser.failure:
         raise parser.failure
+
+
+async def _read_answer(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer. Raises Refused for that of an error."""
+    raw = await _read(response)
+    try:
+        problem = problem_of(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        problem = None
+    if response.status == 200 and problem is None:
+        return raw
+    retry_after = response.headers.get("Retry-After")
+    raise Refused(raw, problem, status=response.status, retry_after=retry_after)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

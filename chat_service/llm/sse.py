@@ -6,11 +6,12 @@ import orjson
 
 from chat_service.errors import ModelBroken
 from chat_service.llm import Reply
+from chat_service.llm.refusals import Refused, problem_of, shown
 from chat_service.llm.thinking import ThoughtSplitter
 
 _LONGEST_LINE = 8 * 1024 * 1024
 _DONE = b"[DONE]"
-_NO_ERROR = (None, 0, "0", 200, "200", "")
+_EVENT = b"event:"
 
 
 class StreamParser:
@@ -25,8 +26,9 @@ class StreamParser:
         self._reply = reply
         self._thoughts = ThoughtSplitter()
         self._rest = b""
+        self._is_error = False
         self.alive = False
-        self.failure: ModelBroken | None = None
+        self.failure: ModelBroken | Refused | None = None
         self.finished = False
 
     def feed(self, data: bytes) -> list[str]:
@@ -51,21 +53,29 @@ class StreamParser:
         self.alive = False
         try:
             for line in lines:
-                if line.startswith(b"data:"):  # else a comment, an event's name, a blank line
+                if line.startswith(b"data:"):
                     tokens.append(self._text(line[5:].strip()))
-        except ModelBroken as failure:
+                elif line:
+                    self._other(line)
+        except (ModelBroken, Refused) as failure:
             self.failure = failure
         return [token for token in tokens if token]
+
+    def _other(self, line: bytes) -> None:
+        """The name of an event, or a JSON body where a stream was promised; else a comment."""
+        if line.startswith(_EVENT):
+            self._is_error = line[len(_EVENT) :].strip() == b"error"
+        elif line.startswith(b"{"):
+            raise Refused(line, problem_of(_decoded(line)))
 
     def _text(self, data: bytes) -> str:
         if not data or data == _DONE:
             self.finished = self.finished or bool(data)
             return ""
-        try:
-            chunk = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            raise ModelBroken(f"unreadable: {shown(data)}") from None
-        choice = first_choice(chunk, data)
+        chunk = _decoded(data)
+        choice = _first_choice(chunk, data)
+        if self._is_error:
+            raise Refused(data, problem_of({"error": chunk}))
         if chunk.get("usage"):
             self._reply.count(chunk["usage"])
         if choice is None:
@@ -82,19 +92,24 @@ class StreamParser:
             self._reply.thoughts.append(thought)
 
 
-def first_choice(chunk: Any, raw: bytes) -> dict[str, Any] | None:
-    """The first choice of a chunk; None for chunks that only carry usage. Raises ModelBroken."""
+def _decoded(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise ModelBroken(f"unreadable: {shown(data)}") from None
+
+
+def _first_choice(chunk: Any, raw: bytes) -> dict[str, Any] | None:
+    """The first choice of a chunk; None for chunks that only carry usage. Raises Refused too."""
     if not isinstance(chunk, dict):
         raise ModelBroken(f"not an object: {shown(raw)}")
-    if chunk.get("error"):
-        raise ModelBroken(f"error in the stream: {shown(raw)}")
     choices = chunk.get("choices")
-    if isinstance(choices, list) and choices:
+    if isinstance(choices, list) and choices and not chunk.get("error"):
         if isinstance(choices[0], dict):
             return choices[0]
         raise ModelBroken(f"not a choice: {shown(raw)}")
-    if chunk.get("code") not in _NO_ERROR or "error_code" in chunk or "error_msg" in chunk:
-        raise ModelBroken(f"error in the stream: {shown(raw)}")
+    if problem := problem_of(chunk):
+        raise Refused(raw, problem)
     return None
 
 
@@ -114,12 +129,9 @@ def take(choice: dict[str, Any], message: Any, reply: Reply) -> str:
 
 
 def whole(raw: bytes, reply: Reply) -> str:
-    """The text of an answer that did not stream. Raises ModelBroken."""
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise ModelBroken(f"unreadable: {shown(raw)}") from None
-    choice = first_choice(body, raw)
+    """The text of an answer that did not stream. Raises ModelBroken and Refused."""
+    body = _decoded(raw)
+    choice = _first_choice(body, raw)
     if choice is None:
         return ""
     reply.count(body.get("usage"))
@@ -134,7 +146,3 @@ def _text_of(content: Any) -> str:
     if isinstance(content, list):
         return "".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
     return content if isinstance(content, str) else ""
-
-
-def shown(raw: bytes) -> str:
-    return raw[:500].decode("utf-8", "replace")
