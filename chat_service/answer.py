@@ -82,6 +82,7 @@ class Answering:
             turn_id=question.turn_id,
             chat_type=question.chat_type,
             query=question.query,
+            knowledge_base=question.knowledge_base,
         )
 
     async def answer(self, question: Question, turn: Turn, reader: Reader) -> None:

@@ -71,6 +71,7 @@ class SessionClient:
         turn_id: str | None,
         chat_type: str,
         query: str,
+        knowledge_base: str | None = None,
     ) -> Turn:
         """Store the question. Raises Refused for another's turn or session."""
         body = await _call(
@@ -83,6 +84,7 @@ class SessionClient:
                 "turn_id": turn_id,
                 "chat_type": chat_type,
                 "query": query,
+                "knowledge_base": knowledge_base,
             },
         )
         return Turn(body["turn_id"], body["capability"])

@@ -1,9 +1,11 @@
 """The routes: the old wire in `public`, what other services call in `internal`."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AwareDatetime
 
 from servicekit.database import ReadSessionDep, SessionDep
 from servicekit.errors import EnvelopeRoute, Unauthorized
@@ -14,6 +16,8 @@ from session_service.schemas import (
     Feedback,
     HistoryItem,
     HistoryRequest,
+    RatedTurn,
+    RatedTurns,
     RecentTurn,
     SessionId,
     SessionItem,
@@ -23,7 +27,7 @@ from session_service.schemas import (
     TurnFinish,
 )
 from session_service.sessions import Sessions
-from session_service.store import Answer, Owner, SessionStore, TurnStore
+from session_service.store import Answer, Owner, RatedFilter, SessionStore, TurnStore
 from session_service.turns import Turns
 
 _IDENTITY: dict[int | str, dict[str, Any]] = {
@@ -32,6 +36,7 @@ _IDENTITY: dict[int | str, dict[str, Any]] = {
 }
 
 public = APIRouter(route_class=EnvelopeRoute, tags=["sessions"], responses=_IDENTITY)
+administration = APIRouter(prefix="/admin", tags=["administration"], responses=_IDENTITY)
 internal = APIRouter(prefix="/internal", tags=["internal"], responses=_IDENTITY)
 
 
@@ -65,6 +70,22 @@ async def _read_turns(request: Request, session: ReadSessionDep) -> Turns:
     return await _turns(request, session)
 
 
+async def _feedback_filter(
+    min_score: Annotated[int, Query(ge=0, le=100)] = 0,
+    max_score: Annotated[int, Query(ge=0, le=100)] = 100,
+    since: Annotated[AwareDatetime | None, Query(description="rated then or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="rated before")] = None,
+    kb: Annotated[str | None, Query(max_length=255, description="about this one")] = None,
+) -> RatedFilter:
+    return RatedFilter(min_score, max_score, _utc(since), _utc(until), kb)
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    """SQLite compares times as texts, so they must be of one zone."""
+    return time and time.astimezone(UTC)
+
+
+FeedbackFilterDep = Annotated[RatedFilter, Depends(_feedback_filter)]
 # The owner comes first in every handler, so that a stranger is refused before a transaction opens.
 OwnerDep = Annotated[Owner, Depends(_owner)]
 CapabilityDep = Annotated[str, Depends(_capability)]
@@ -114,6 +135,19 @@ async def give_feedback(owner: OwnerDep, turns: TurnsDep, body: Feedback) -> Env
     return Envelope(msg=f"已反馈聊天记录 {body.chat_history_id}", data=None)
 
 
+@administration.get("/feedback", summary="Rated answers of all users, the newest ratings first")
+async def list_feedback(
+    _: Annotated[Caller, require_scope("admin")],
+    turns: ReadTurnsDep,
+    wanted: FeedbackFilterDep,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> RatedTurns:
+    found, total = await turns.rated(wanted, page=page, page_size=page_size)
+    items = [RatedTurn.model_validate(turn) for turn in found]
+    return RatedTurns(items=items, total=total, page=page, page_size=page_size)
+
+
 @internal.post("/turns", summary="Store a question before it is asked")
 async def begin_turn(owner: OwnerDep, turns: TurnsDep, body: TurnBegin) -> TurnBegun:
     begun = await turns.begin(
@@ -122,6 +156,7 @@ async def begin_turn(owner: OwnerDep, turns: TurnsDep, body: TurnBegin) -> TurnB
         turn_id=body.turn_id or "",
         chat_type=body.chat_type,
         query=body.query,
+        knowledge_base=body.knowledge_base,
     )
     return TurnBegun(turn_id=begun.turn_id, capability=begun.capability)
 

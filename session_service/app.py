@@ -36,5 +36,5 @@ def create_app(settings: SessionSettings | None = None, clock: Clock = utc_now) 
     app = build_app(title="Chat2LLM sessions", lifespan=lifespan)
     app.state.clock = clock
     # Not included: FastAPI would make each route anew, and match it twice for every request.
-    app.routes.extend([*api.public.routes, *api.internal.routes])
+    app.routes.extend([*api.public.routes, *api.administration.routes, *api.internal.routes])
     return app

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, Text
+from sqlalchemy import JSON, BigInteger, Column, Index, Integer, Text, text
 from sqlmodel import Field, SQLModel
 
 Clock = Callable[[], datetime]
@@ -43,7 +43,16 @@ class ChatHistory(SQLModel, table=True):
     """A turn: one question and its answer. `seq` orders turns that share a microsecond."""
 
     __tablename__ = "chat_history"
-    __table_args__ = (Index("ix_chat_history_session", "session_id", "seq"),)
+    __table_args__ = (
+        Index("ix_chat_history_session", "session_id", "seq"),
+        # Of the few that were rated, so that the others need not pay for it.
+        Index(
+            "ix_chat_history_feedback",
+            "feedback_time",
+            sqlite_where=text("feedback_time IS NOT NULL"),
+            postgresql_where=text("feedback_time IS NOT NULL"),
+        ),
+    )
 
     # SQLite counts by itself only in an INTEGER primary key.
     seq: int = Field(
@@ -62,6 +71,8 @@ class ChatHistory(SQLModel, table=True):
     begun_time: datetime
     feedback_score: int
     feedback_reason: str = Field(sa_type=Text)
+    feedback_time: datetime | None
+    knowledge_base: str | None = Field(max_length=255)
     create_time: datetime
 
 

@@ -1,10 +1,11 @@
 """What is on the wire."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -44,6 +45,8 @@ SessionId = Annotated[str, StringConstraints(min_length=32, max_length=32), _STO
 # Front ends make these, and they become part of a path.
 TurnId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{0,32}$")]
 WireTime = Annotated[datetime, PlainSerializer(_wire_time, return_type=str)]
+# SQLite gives times back without their zone, which is UTC.
+UtcTime = Annotated[datetime, AfterValidator(lambda time: time.replace(tzinfo=UTC))]
 
 
 class Envelope(BaseModel, Generic[Data]):
@@ -137,6 +140,7 @@ class TurnBegin(BaseModel):
     turn_id: TurnId | None = None
     chat_type: Literal["llm_chat", "knowledge_base_chat"]
     query: StoredText
+    knowledge_base: Annotated[str, StringConstraints(max_length=255), _STORABLE] | None = None
 
 
 class TurnBegun(BaseModel):
@@ -165,3 +169,32 @@ class RecentTurn(BaseModel):
     docs: list[str]
     state: str
     create_time: WireTime
+
+
+class RatedTurn(BaseModel):
+    """An answer that its user rated, from 0 to 100; `knowledge_base` where it was asked about one.
+
+    `feedback_time` is when it was rated, `create_time` when it was asked.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    turn_id: str = Field(validation_alias="id")
+    client_id: str
+    knowledge_base: str | None
+    question: str = Field(validation_alias="query")
+    answer: str = Field(validation_alias="response")
+    docs: list[str]
+    score: int
+    reason: str
+    feedback_time: UtcTime = Field(validation_alias="time")
+    create_time: UtcTime
+
+
+class RatedTurns(BaseModel):
+    """One page."""
+
+    items: list[RatedTurn]
+    total: int
+    page: int
+    page_size: int

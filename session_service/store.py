@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     select,
     true,
     update,
@@ -64,6 +65,7 @@ class Question:
     query: str
     capability_hash: str
     begun_time: datetime
+    knowledge_base: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,33 @@ class StoredTurn:
     state: TurnState
     begun_time: datetime
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A turn and what its owner thought of the answer."""
+
+    id: str
+    client_id: str
+    knowledge_base: str | None
+    query: str
+    response: str
+    docs: list[str]
+    score: int
+    reason: str
+    time: datetime
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RatedFilter:
+    """Which ratings are meant; None and 0 to 100 leave nothing out. `until` is exclusive."""
+
+    min_score: int = 0
+    max_score: int = 100
+    since: datetime | None = None
+    until: datetime | None = None
+    knowledge_base: str | None = None
 
 
 class SessionStore:
@@ -153,6 +182,7 @@ class TurnStore:
     ) -> bool:
         """False when the id is taken."""
         blank = {"response": "", "docs": [], "feedback_score": -1, "feedback_reason": ""}
+        blank |= {"feedback_time": None}
         values = blank | asdict(owner) | asdict(question)
         values |= {"id": turn_id, "session_id": session_id, "state": TurnState.ASKING}
         values |= {"create_time": question.begun_time}
@@ -204,12 +234,38 @@ class TurnStore:
             TURNS.c.session_id == session_id, _is_owned(TURNS, owner), older, limit=limit
         )
 
-    async def rate(self, turn_id: str, owner: Owner, *, score: int, reason: str) -> None:
+    async def rate(
+        self, turn_id: str, owner: Owner, *, score: int, reason: str, now: datetime
+    ) -> None:
         await self._connection.execute(
             update(TURNS)
             .where(TURNS.c.id == turn_id, _is_owned(TURNS, owner))
-            .values(feedback_score=score, feedback_reason=reason)
+            .values(feedback_score=score, feedback_reason=reason, feedback_time=now)
         )
+
+    async def rated(
+        self, wanted: RatedFilter, *, start: int, limit: int
+    ) -> tuple[list[Rated], int]:
+        """The newest ratings first, and how many there are in all."""
+        chosen: list[ColumnElement[bool]] = [
+            TURNS.c.feedback_time.is_not(None),
+            TURNS.c.feedback_score.between(wanted.min_score, wanted.max_score),
+        ]
+        if wanted.since:
+            chosen.append(TURNS.c.feedback_time >= wanted.since)
+        if wanted.until:
+            chosen.append(TURNS.c.feedback_time < wanted.until)
+        if wanted.knowledge_base is not None:
+            chosen.append(TURNS.c.knowledge_base == wanted.knowledge_base)
+        order = (TURNS.c.feedback_time.desc(), TURNS.c.seq.desc())
+        columns = select(*(TURNS.c[name] for name in _RATED))
+        found = await self._connection.execute(
+            columns.where(*chosen).order_by(*order).offset(start).limit(limit)
+        )
+        total = await self._connection.execute(
+            select(func.count()).select_from(TURNS).where(*chosen)
+        )
+        return [Rated(*row) for row in found], total.scalar_one()
 
     async def _first(self, *conditions: ColumnElement[bool]) -> StoredTurn | None:
         return next(iter(await self._select(*conditions, limit=1)), None)
@@ -219,6 +275,13 @@ class TurnStore:
             select(TURNS).where(*conditions).order_by(TURNS.c.seq.desc()).limit(limit)
         )
         return [_turn(row) for row in found.mappings()]
+
+
+# In the order of Rated's fields.
+_RATED = (
+    *("id", "client_id", "knowledge_base", "query", "response", "docs"),
+    *("feedback_score", "feedback_reason", "feedback_time", "create_time"),
+)
 
 
 def _turn(row: RowMapping) -> StoredTurn:

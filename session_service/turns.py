@@ -12,6 +12,8 @@ from session_service.store import (
     Answer,
     Owner,
     Question,
+    Rated,
+    RatedFilter,
     SessionStore,
     StoredTurn,
     TurnStore,
@@ -38,7 +40,14 @@ class Turns:
         self._turns, self._sessions, self._clock = turns, sessions, clock
 
     async def begin(
-        self, owner: Owner, *, session_id: str | None, turn_id: str, chat_type: str, query: str
+        self,
+        owner: Owner,
+        *,
+        session_id: str | None,
+        turn_id: str,
+        chat_type: str,
+        query: str,
+        knowledge_base: str | None = None,
     ) -> Begun:
         """Store a question, under an id that the caller may choose. Raises NotYours.
 
@@ -50,7 +59,7 @@ class Turns:
             raise NotYours
         known = await self._asked_before(owner, session_id, turn_id, query) if turn_id else None
         capability = secrets.token_urlsafe(32)
-        question = Question(chat_type, query, _hash(capability), now)
+        question = Question(chat_type, query, _hash(capability), now, knowledge_base)
         if known:
             await self._turns.reopen(known, question)
             return Begun(known.id, capability)
@@ -59,7 +68,12 @@ class Turns:
             return Begun(new_id, capability)
         # Somebody took the id since we looked.
         return await self.begin(
-            owner, session_id=session_id, turn_id=turn_id, chat_type=chat_type, query=query
+            owner,
+            session_id=session_id,
+            turn_id=turn_id,
+            chat_type=chat_type,
+            query=query,
+            knowledge_base=knowledge_base,
         )
 
     async def finish(self, turn_id: str, capability: str, answer: Answer) -> None:
@@ -98,7 +112,13 @@ class Turns:
 
     async def rate(self, owner: Owner, turn_id: str, *, score: int, reason: str) -> None:
         """Keep the owner's opinion; of a turn that is not the owner's there is none to keep."""
-        await self._turns.rate(turn_id, owner, score=score, reason=reason)
+        await self._turns.rate(turn_id, owner, score=score, reason=reason, now=self._clock())
+
+    async def rated(
+        self, wanted: RatedFilter, *, page: int, page_size: int
+    ) -> tuple[list[Rated], int]:
+        """Everybody's ratings, the newest first, and how many there are in all."""
+        return await self._turns.rated(wanted, start=(page - 1) * page_size, limit=page_size)
 
     async def _asked_before(
         self, owner: Owner, session_id: str | None, turn_id: str, query: str

@@ -91,8 +91,10 @@ class User:
         session_id: str | None = None,
         turn_id: str | None = None,
         chat_type: str = "llm_chat",
+        knowledge_base: str | None = None,
     ) -> httpx.Response:
         body = {"session_id": session_id, "turn_id": turn_id, "chat_type": chat_type}
+        body |= {"knowledge_base": knowledge_base}
         return await self.http.post("/internal/turns", json=body | {"query": query})
 
     async def begin(self, query: str = "a question", **body: Any) -> Turn:

@@ -90,6 +90,9 @@ async def test_durability_is_sqlites_synchronous(
         assert row.scalar() == "wal"
 
 
+_THEN = "2026-01-02 03:04:05.000000"
+
+
 def _alembic(data: Path, command: str) -> str:
     code = (
         "import sys; from alembic import command; from alembic.config import Config; c = Config();"
@@ -112,6 +115,24 @@ def test_the_migrations_go_down_again(data: Path) -> None:
     with closing(sqlite3.connect(data / "session" / "session.db")) as database:
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert tables == [("alembic_version",)]
+
+
+async def test_ratings_of_an_older_schema_are_listed(data: Path, issuer: Issuer) -> None:
+    _alembic(data, "command.downgrade(c, '0001_sessions_and_turns')")
+    with closing(sqlite3.connect(data / "session" / "session.db")) as database, database:
+        database.executemany(
+            "INSERT INTO chat_history (id, client_id, user_id, chat_type, query, response, docs,"
+            " state, capability_hash, begun_time, feedback_score, feedback_reason, create_time)"
+            " VALUES (?, '7', 'li', 'llm_chat', 'q', 'a', '[]', 'done', '', ?, ?, '', ?)",
+            [("rated", _THEN, 20, _THEN), ("not", _THEN, -1, _THEN)],
+        )
+    headers = issuer.headers("root", scopes=("admin",))
+    async with (
+        served(create_app(SessionSettings(chat2llm_data=data))) as url,
+        httpx.AsyncClient(base_url=url, headers=headers) as http,
+    ):
+        [rated] = (await http.get("/admin/feedback")).json()["items"]
+        assert (rated["turn_id"], rated["feedback_time"]) == ("rated", "2026-01-02T03:04:05Z")
 
 
 async def test_sessions_outlive_the_process(data: Path, issuer: Issuer, session_id: str) -> None:

@@ -1,13 +1,14 @@
-"""/chat/feedback (contract 1.3); what is stored is read in the database, as no route shows it."""
+"""/chat/feedback (contract 1.3), and what operators read of it."""
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.session_service.conftest import User
+from tests.session_service.conftest import Clock, User, UserOf
 
 
 def _stored(data: Path, turn_id: str) -> tuple[int, str]:
@@ -78,3 +79,67 @@ async def test_feedback_refuses(
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", field]
     assert _stored(data, turn.id) == (-1, "")
+
+
+LISTING = "/admin/feedback"
+
+
+@pytest.fixture
+def operator(user: UserOf) -> User:
+    return user("root", client_id="admin", scopes=("admin",))
+
+
+async def _listed(operator: User, **params: Any) -> list[str]:
+    answer = await operator.http.get(LISTING, params=params)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["total"] >= len(answer.json()["items"])
+    return [item["question"] for item in answer.json()["items"]]
+
+
+async def test_operators_read_what_was_rated(
+    operator: User, li: User, wang: User, clock: Clock, session_id: str
+) -> None:
+    await li.ask("nobody rated this", "answer", session_id)
+    good = await li.ask("good", "answer", session_id, knowledge_base="manual")
+    asked = clock.now
+    clock.pass_by(days=1)
+    bad = await wang.ask("bad", "wrong", "1" * 32)
+    await _rate(wang, bad.id, 10, "wrong year")
+    clock.pass_by(hours=1)
+    await _rate(li, good.id, 90)
+    [first, second] = (await operator.http.get(LISTING)).json()["items"]
+    assert (first["question"], first["knowledge_base"], first["score"]) == ("good", "manual", 90)
+    assert first["create_time"] == asked.isoformat().replace("+00:00", "Z")
+    assert first["feedback_time"] == clock.now.isoformat().replace("+00:00", "Z")
+    assert second | {"feedback_time": "", "create_time": ""} == {
+        "turn_id": bad.id,
+        "client_id": "7",
+        "knowledge_base": None,
+        "question": "bad",
+        "answer": "wrong",
+        "docs": [],
+        "score": 10,
+        "reason": "wrong year",
+        "feedback_time": "",
+        "create_time": "",
+    }
+    assert await _listed(operator, max_score=50) == ["bad"]
+    assert await _listed(operator, min_score=50) == ["good"]
+    assert await _listed(operator, kb="manual") == ["good"]
+    local = clock.now.astimezone(timezone(timedelta(hours=8))).isoformat()
+    assert await _listed(operator, since=local) == ["good"]
+    assert await _listed(operator, until=local) == ["bad"]
+    assert await _listed(operator, page=2, page_size=1) == ["bad"]
+
+
+@pytest.mark.parametrize(
+    "params", [{"max_score": 101}, {"since": "2026-01-01T00:00:00"}, {"page_size": 201}]
+)
+async def test_a_senseless_listing_is_refused(operator: User, params: dict[str, Any]) -> None:
+    answer = await operator.http.get(LISTING, params=params)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+async def test_users_do_not_read_what_others_rated(li: User) -> None:
+    answer = await li.http.get(LISTING)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
