@@ -44,6 +44,7 @@ from kb_service.evaluation.runner import Runner as EvalRunner
 from kb_service.evaluation.runs import Runs
 from kb_service.evaluation.sets import Sets
 from kb_service.evaluation.tables import Tables
+from kb_service.following import Follower
 from kb_service.indexer import Indexer
 from kb_service.ingest import Ingest
 from kb_service.jobs.broker import open_signals
@@ -63,6 +64,7 @@ from kb_service.questions.importing import QuestionImport
 from kb_service.rebuild import Rebuild
 from kb_service.search import Search
 from kb_service.settings import KbSettings
+from kb_service.sharing import ALONE, TOGETHER
 from kb_service.sources.crawl import Crawl
 from kb_service.sources.fetching import Fetcher, Limits
 from kb_service.sources.guard import Guard, Policy, SystemResolver
@@ -71,6 +73,7 @@ from kb_service.sources.register import Register
 from kb_service.sources.runner import Runner
 from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import (
+    ChangeStore,
     ChunkStore,
     EvalRunStore,
     EvalSetStore,
@@ -147,11 +150,13 @@ async def _start(
     collections = CollectionSet(models, partial(_open_collection, settings), versions)
     stack.push_async_callback(collections.close)
     catalog, content = LiveCatalog(), _content(settings)
+    changes, sharing = ChangeStore(database), TOGETHER if settings.is_shared else ALONE
     indexer = Indexer(
         collections=collections,
         catalog=catalog,
         versions=versions,
         labelling=Labelling(LabelStore(database), collections),
+        sharing=sharing,
     )
     parsers = ParserPool(size=settings.kb_workers)
     stack.push_async_callback(parsers.close)
@@ -166,12 +171,11 @@ async def _start(
         chunks=ChunkStore(database), versions=versions, indexer=indexer, catalog=catalog
     )
     job_rows, leases = JobStore(database), LeaseStore(database)
-    await indexer.open()
+    follower = Follower(changes, catalog, library, sharing)
+    await follower.begin()
     # The embedded engine has one process, so nobody else can be at work.
     await leases.recover(all_of_them=not settings.is_shared)
-    await indexer.recover()
-    await overlays.recover()
-    await library.load()
+    await _read_all(indexer, overlays, library)
     board = Board(job_rows)
     placements = PlacementStore(database)
     worker = Worker(
@@ -230,12 +234,22 @@ async def _start(
     )
     # A full collection over everything that was just imported would stop the loop for 100 ms.
     gc.freeze()
-    sweep = Sweep(leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team)
+    sweep = Sweep(
+        leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team, changes=changes
+    )
     for work in (
         *(sweep.run(), rebuild.run(), runner.run(), tally.run(), eval_runner.run()),
         _in_background(app.state.context, parsers if warm_parsers else None, rows, settings),
+        follower.run(),
     ):
         await stack.enter_async_context(_running(work))
+
+
+async def _read_all(indexer: Indexer, overlays: Overlays, library: Library) -> None:
+    await indexer.open()
+    await indexer.recover()
+    await overlays.recover()
+    await library.load()
 
 
 def _previews(

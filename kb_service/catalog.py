@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from kb_service.chunk_entities import Hidden
+from kb_service.chunk_entities import ChunkEdit, Hidden
 from kb_service.embeddings.available import LEXICAL
 from kb_service.scoring import idf
 from kb_service.tokens import is_ideographic
@@ -91,6 +91,13 @@ class LiveCatalog:
         base = self._bases.get(kb_id)
         if base and overlay in base.versions:
             base.versions[overlay].place = version, position
+
+    def show(self, version: str, edit: ChunkEdit, hidden: Hidden | None) -> None:
+        """An edit of a chunk of a file that has this version; its own index is published."""
+        if hidden:
+            self.hide(edit.kb_id, version, hidden)
+        if edit.version:
+            self.place(edit.kb_id, edit.version, version, edit.position)
 
     def drop(self, kb_id: int) -> None:
         self._bases.pop(kb_id, None)

@@ -133,6 +133,7 @@ class Chunks:
                 await self._overlays.remove_hidden(edit.kb_id, base, [hidden])
             if before:
                 await self._overlays.withdraw(edit.kb_id, before)
+        await self._overlays.spread()
         return chunk_of(stored)
 
     async def _find(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import uuid
 import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -16,8 +17,10 @@ from kb_service.collection_set import CollectionSet
 from kb_service.entities import CustomDoc, Job, Labels, Replaced
 from kb_service.labelling import Labelling
 from kb_service.parsers import Batch, IndexedDoc, Summary
+from kb_service.sharing import ALONE, Sharing
 from kb_service.store import VersionStore
 from kb_service.vectors import Point
+from servicekit.errors import Unavailable, UpstreamError
 
 _ROWS_AT_ONCE = 500  # every commit waits for the disk
 _IDS = uuid.UUID("5f0c6a3e-6a55-4c0c-9b53-0d8a4c0f6c11")
@@ -57,9 +60,12 @@ class Indexer:
         catalog: LiveCatalog,
         versions: VersionStore,
         labelling: Labelling,
+        sharing: Sharing = ALONE,
     ) -> None:
         self._collections, self._catalog = collections, catalog
         self._versions, self.labelling = versions, labelling
+        self._sharing = sharing
+        self._unneeded: list[tuple[float, int, list[str]]] = []
 
     async def open(self) -> None:
         """Open the collection of the default model, unless nothing was ever written to it."""
@@ -74,10 +80,14 @@ class Indexer:
         live_versions = await self._versions.live()
         for collection in {live.collection for live in live_versions}:
             await self._collections.open(collection)
-        await self.clean()
-        await self.labelling.recover()
+        try:
+            await self._collections.ping()
+            await self.clean()
+            await self.labelling.recover()
+        except (Unavailable, UpstreamError) as error:
+            logger.warning("what was left half done is finished later: %s", error)
         for live in live_versions:
-            counts = await asyncio.to_thread(_unpack, live.term_counts)
+            counts = await asyncio.to_thread(unpack, live.term_counts)
             self._catalog.publish(
                 live.kb_id,
                 live.id,
@@ -87,10 +97,14 @@ class Indexer:
             )
 
     async def clean(self) -> None:
-        """Remove versions that were left half done, or half removed."""
-        for version, kb_id in await self._versions.leftovers():
-            logger.info("cleaning version %s, left over from an interrupted work", version)
+        """Remove versions that answer no more, and those that were left half done."""
+        leftovers = await self._versions.leftovers(
+            kept_for=self._sharing.kept_for, building_for=self._sharing.building_for
+        )
+        for version, kb_id in leftovers:
+            logger.debug("cleaning version %s", version)
             await self.discard(kb_id, version)
+        await self._remove_unneeded()
 
     async def ping(self) -> None:
         await self._collections.ping()
@@ -141,7 +155,9 @@ class Indexer:
             self._catalog.withdraw(kb_id, version)
 
     async def clear(self, kb_id: int, replaced: Replaced) -> None:
-        """Clean away what answers no more."""
+        """Clean away what answers no more, now or when no other process gives it any more."""
+        if self._sharing.kept_for:
+            return  # the rows say what is left to do
         with anyio.CancelScope(shield=True):
             for version in replaced.versions:
                 await self.discard(kb_id, version)
@@ -158,7 +174,7 @@ class Indexer:
         """The same for a whole knowledge base."""
         self._catalog.drop(kb_id)
         for version in versions:
-            await self.discard(kb_id, version)
+            await self.clear(kb_id, Replaced(version))
 
     async def collection_for(self, kb_id: int) -> str:
         """Of the embedding model that a knowledge base is indexed with from now on."""
@@ -187,7 +203,30 @@ class Indexer:
 
     async def remove(self, kb_id: int, version: str, doc_ids: Sequence[str]) -> None:
         """Single points of a version, such as those of chunks that answer no more."""
-        await self._collections.remove(kb_id, [_point_id(version, doc_id) for doc_id in doc_ids])
+        self.remove_later(kb_id, version, doc_ids)
+        await self._remove_unneeded()
+
+    def remove_later(self, kb_id: int, version: str, doc_ids: Sequence[str]) -> None:
+        """The same when there is time for it."""
+        due = time.monotonic() + self._sharing.kept_for
+        self._unneeded.append((due, kb_id, [_point_id(version, doc_id) for doc_id in doc_ids]))
+
+    async def spread(self) -> None:
+        """When this returns every process knows what was committed before."""
+        await asyncio.sleep(self._sharing.known_after)
+
+    async def _remove_unneeded(self) -> None:
+        now = time.monotonic()
+        due = [one for one in self._unneeded if one[0] <= now]
+        self._unneeded = [one for one in self._unneeded if one[0] > now]
+        while due:
+            _, kb_id, point_ids = due[0]
+            try:
+                await self._collections.remove(kb_id, point_ids)
+            except BaseException:
+                self._unneeded += due
+                raise
+            del due[0]
 
 
 class _Writer:
@@ -274,6 +313,6 @@ def _note(cut: int) -> str:
     )
 
 
-def _unpack(packed: bytes) -> dict[str, int]:
+def unpack(packed: bytes) -> dict[str, int]:
     counts: dict[str, int] = orjson.loads(zlib.decompress(packed)) if packed else {}
     return counts

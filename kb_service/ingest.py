@@ -177,6 +177,7 @@ class Ingest:
         for job_id, name in accepted.jobs.items():
             if why := _why_not(ended.get(job_id), shown(name)):
                 failed[shown(name)] = why
+        await self._indexer.spread()
         return failed
 
     async def remove(
@@ -194,6 +195,7 @@ class Ingest:
                 if not taken.found:
                     failed[shown(name)] = str(errors.not_found(shown(name)))
                 await self._clear(kb, taken.replaced)
+        await self._indexer.spread()
         return failed
 
     async def rebuild(self, kb: KnowledgeBase, wishes: Wishes) -> AsyncGenerator[Progress, None]:

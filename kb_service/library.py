@@ -59,6 +59,18 @@ class Library:
         if orphans:
             logger.info("removed %d uploads that were never acknowledged", orphans)
 
+    async def ids(self) -> set[int]:
+        """Of all that there are or were, as far as this process knows."""
+        return {kb.id for kb in (*await self._rows.all(), *self._by_name.values())}
+
+    async def read_again(self, kb_id: int) -> bool:
+        """After another process changed it, or made or removed it; False when it is gone."""
+        async with self._changing:
+            kb = await self._rows.with_id(kb_id)
+            others = {name: one for name, one in self._by_name.items() if one.id != kb_id}
+            self._by_name = others | ({kb.name: self._named(kb)} if kb else {})
+            return kb is not None
+
     async def all(self, caller: Caller) -> list[KnowledgeBase]:
         return [self._named(kb) for kb in await self._rows.all() if may_see(caller, kb)]
 
@@ -143,6 +155,7 @@ class Library:
             questions=questions,
         )
         kb = self._by_name[name] = self._named(added)
+        await self._indexer.spread()
         return kb
 
     async def rename(self, kb: KnowledgeBase, zh_name: str) -> None:
@@ -198,6 +211,7 @@ class Library:
                 del self._by_name[kb.name]
             await self._indexer.drop(kb.id, versions)
             await self._content.remove_all(kb.id)
+        await self._indexer.spread()
 
     async def listed_files(self, kb: KnowledgeBase) -> list[str]:
         return [file.name for file in await self._files.listed(kb.id)]
@@ -224,6 +238,7 @@ class Library:
                 if not changed or not self._holds(kb):
                     raise NoSuchKnowledgeBase(shown(kb.name))
                 self._by_name[kb.name] = replace(self._by_name[kb.name], **fields)
+        await self._indexer.spread()
 
     def _check_model(self, name: str) -> None:
         if name and not self._embedders.named(name):

@@ -1,5 +1,6 @@
 """The tables of kb.db."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,6 +83,18 @@ class VersionRow(SQLModel, table=True):
     chunks: int = 0
     tags: list[str] | None = Field(default=None, sa_type=_MAYBE_JSON)
     term_counts: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    state_since: float = Field(default_factory=time.time)
+
+
+class ChangeRow(SQLModel, table=True):
+    """Something changed that every process of the service keeps of a knowledge base."""
+
+    __tablename__ = "kb_change"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    kb_id: int = Field(index=True)
+    time: float = Field(default_factory=time.time)
 
 
 class ChunkRow(SQLModel, table=True):

@@ -14,7 +14,7 @@ import anyio
 
 from kb_service.catalog import LiveCatalog
 from kb_service.chunk_entities import ChunkEdit, EditPlan, Hidden, Moved, Overlay
-from kb_service.entities import CustomDoc, Job
+from kb_service.entities import CustomDoc, Job, Replaced
 from kb_service.indexer import Indexer, Target, doc_id, pack
 from kb_service.matching import NEAR, key_of, places
 from kb_service.parsers import IndexedDoc
@@ -38,11 +38,11 @@ class Overlays:
         hidden_of = defaultdict[tuple[int, str], list[str]](list)
         for version, edit in await self._chunks.in_place():
             hidden = await hidden_by(edit)
-            self._show(version, edit, hidden)
+            self._catalog.show(version, edit, hidden)
             if hidden:
                 hidden_of[edit.kb_id, version].append(hidden.doc_id)
         for (kb_id, version), doc_ids in hidden_of.items():
-            await self._indexer.remove(kb_id, version, doc_ids)
+            self._indexer.remove_later(kb_id, version, doc_ids)
 
     async def build(self, edit: ChunkEdit) -> Overlay:
         """Unseen. When anything is raised, nothing of it stays."""
@@ -77,15 +77,18 @@ class Overlays:
                 collection=overlay.collection,
             )
             self._versions.let_go(overlay.version)
-        self._show(base, edit, hidden)
+        self._catalog.show(base, edit, hidden)
 
     async def withdraw(self, kb_id: int, version: str) -> None:
         """Clean away what `show` replaced."""
-        await self._indexer.discard(kb_id, version)
+        await self._indexer.clear(kb_id, Replaced(version))
 
     async def catch_up(self, edit: ChunkEdit) -> None:
         """With tags that the file was given meanwhile."""
         await self._indexer.labelling.catch_up(edit.kb_id, edit.file_name)
+
+    async def spread(self) -> None:
+        await self._indexer.spread()
 
     def hush(self, kb_id: int, version: str) -> None:
         self._catalog.withdraw(kb_id, version)
@@ -131,12 +134,6 @@ class Overlays:
         with anyio.CancelScope(shield=True):
             await self._indexer.discard(kb_id, version)
             self._versions.let_go(version)
-
-    def _show(self, base: str, edit: ChunkEdit, hidden: Hidden | None) -> None:
-        if hidden:
-            self._catalog.hide(edit.kb_id, base, hidden)
-        if edit.version:
-            self._catalog.place(edit.kb_id, edit.version, base, edit.position)
 
     async def _placed(self, edits: Sequence[ChunkEdit], version: str) -> list[ChunkEdit]:
         keys = {key_of(edit.anchor) for edit in edits}

@@ -60,7 +60,9 @@ class Search:
         if top_k < 1 or not words or not self._catalog.live(kb_id):
             return []
         question = await self._collections.embed(self._catalog.collections(kb_id), query)
-        found = await self._live_answers(kb_id, query_vector(words), question, top_k, _where(wanted))
+        found = await self._live_answers(
+            kb_id, query_vector(words), question, top_k, _where(wanted)
+        )
         lexical = LexicalDistance(words, lambda term: self._catalog.idf(kb_id, term))
         passages: list[Passage] = []
         for alike in found:

@@ -8,7 +8,7 @@ import anyio
 from kb_service.content import ContentFolder
 from kb_service.indexer import Indexer
 from kb_service.jobs.team import Team
-from kb_service.store import JobStore, LeaseStore
+from kb_service.store import ChangeStore, JobStore, LeaseStore
 
 _EVERY = 15.0
 _PURGE_AFTER = 240  # rounds: an hour
@@ -25,8 +25,9 @@ class Sweep:
         indexer: Indexer,
         content: ContentFolder,
         team: Team,
+        changes: ChangeStore,
     ) -> None:
-        self._leases, self._jobs = leases, jobs
+        self._leases, self._jobs, self._changes = leases, jobs, changes
         self._indexer, self._content, self._team = indexer, content, team
 
     async def run(self) -> None:
@@ -46,10 +47,11 @@ class Sweep:
     async def once(self) -> None:
         if found := await self._leases.recover():
             logger.warning("%d jobs had lost their worker", found)
-            await self._indexer.clean()
         if await self._leases.has_queued():
             self._team.call()
+        await self._indexer.clean()
 
     async def _purge(self) -> None:
+        await self._changes.trim()
         for kb_id, content_id in await self._jobs.purge():
             await self._content.remove(kb_id, content_id)

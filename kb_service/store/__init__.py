@@ -3,6 +3,7 @@
 Indexing takes seconds and SQLite has one writer, so nobody may hold a transaction while working.
 """
 
+from kb_service.store.changes import ChangeStore, KbState
 from kb_service.store.chunks import ChunkStore
 from kb_service.store.eval_runs import EvalRunStore
 from kb_service.store.eval_sets import EvalSetStore
@@ -21,12 +22,14 @@ from kb_service.store.versions import VersionStore
 
 __all__ = [
     "MISSED_KEPT",
+    "ChangeStore",
     "ChunkStore",
     "EvalRunStore",
     "EvalSetStore",
     "FilePage",
     "FileStore",
     "JobStore",
+    "KbState",
     "KnowledgeBaseStore",
     "LabelStore",
     "LeaseStore",

@@ -19,6 +19,7 @@ from kb_service.chunk_entities import (
 from kb_service.entities import Owner
 from kb_service.errors import ChunkChanged, EditsChanged
 from kb_service.models import ChunkEditRow, ChunkRevisionRow, ChunkRow, FileRow
+from kb_service.store.changes import note_change
 from kb_service.store.chunk_listing import chunk_of, hides, is_in_state, listing, version_of
 from kb_service.store.edits import columns_of, edit_of, edits_of, put_live, retire
 from servicekit.database import Database
@@ -124,6 +125,7 @@ class ChunkStore:
             if before:
                 await retire(session, before)
             session.add(_revision(row, action, author))
+            note_change(session, edit.kb_id)
             return edit_of(row), before
 
     async def history(self, edit: ChunkEdit) -> list[Revision]:

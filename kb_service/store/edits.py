@@ -1,5 +1,6 @@
 """What several stores do with rows of edited chunks, inside their own transactions."""
 
+import time
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -79,7 +80,7 @@ async def retire_edits(session: AsyncSession, kb_id: int, name: str | None) -> t
 
 async def retire(session: AsyncSession, version: str) -> None:
     old = update(VersionRow).where(col(VersionRow.id) == version)
-    await session.exec(old.values(state=RETIRED))
+    await session.exec(old.values(state=RETIRED, state_since=time.time()))
 
 
 async def put_live(session: AsyncSession, overlay: Overlay) -> None:

@@ -22,6 +22,7 @@ from kb_service.entities import (
 )
 from kb_service.errors import LeaseLost, Superseded
 from kb_service.models import BUILDING, LIVE, FileRow, JobRow, VersionRow, now
+from kb_service.store.changes import note_change
 from kb_service.store.edits import carry_over, drop_edits, retire, retire_edits
 from kb_service.store.job_rows import NO_CONTENT, give_up_contents, new_file, stop_jobs
 from kb_service.store.leases import hold
@@ -121,6 +122,7 @@ class FileStore:
             session.add(row)
             if replaced.version:
                 await retire(session, replaced.version)
+            note_change(session, new.kb_id)
         return replaced
 
     async def take_out(self, kb_id: int, name: str, *, keep_content: bool, why: str) -> TakenOut:
@@ -137,6 +139,7 @@ class FileStore:
                 gone |= await give_up_contents(session, kb_id, name)
             if row is None:
                 return TakenOut(Replaced(None, gone), found=was_on_its_way)
+            note_change(session, kb_id)
             silence = retire_edits if keep_content else drop_edits
             overlays = await silence(session, kb_id, name)
             replaced = Replaced(row.live_version, gone, overlays)

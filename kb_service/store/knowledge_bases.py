@@ -1,5 +1,6 @@
 """Rows of knowledge bases, and the things that are remembered once per installation."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from kb_service.models import (
 )
 from kb_service.names import shown
 from kb_service.question_keys import question_key
+from kb_service.store.changes import note_change
 from kb_service.store.edits import drop_edits
 from kb_service.store.eval_sets import drop_sets_of
 from servicekit.database import Database
@@ -49,6 +51,11 @@ class KnowledgeBaseStore:
         )
         async with self._database.reading() as session:
             return [_entity(row, count or 0) for row, count in await session.exec(rows)]
+
+    async def with_id(self, kb_id: int) -> KnowledgeBase | None:
+        async with self._database.reading() as session:
+            row = await session.get(KnowledgeBaseRow, kb_id)
+        return None if row is None else _entity(row)
 
     async def find(self, name: str) -> KnowledgeBase | None:
         wanted = select(KnowledgeBaseRow).where(col(KnowledgeBaseRow.kb_name) == name)
@@ -88,6 +95,8 @@ class KnowledgeBaseStore:
         try:
             async with self._database.transaction() as session:
                 session.add_all([row, *recommended])
+                await session.flush()
+                note_change(session, _entity(row).id)
         except IntegrityError:
             raise NameTaken(shown(name)) from None
         return _entity(row)
@@ -97,14 +106,16 @@ class KnowledgeBaseStore:
         change = update(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb_id)
         async with self._database.transaction() as session:
             done = await session.exec(change.values(**columns))
+            note_change(session, kb_id)
             return bool(done.rowcount)
 
     async def remove(self, kb: KnowledgeBase) -> list[str]:
         """Takes it out with its files and questions; gives the versions left to clean."""
         live = [col(VersionRow.kb_id) == kb.id, col(VersionRow.state) == LIVE]
+        retired = {"state": RETIRED, "state_since": time.time()}
         async with self._database.transaction() as session:
             versions = list(await session.exec(select(col(VersionRow.id)).where(*live)))
-            await session.exec(update(VersionRow).where(*live).values(state=RETIRED))
+            await session.exec(update(VersionRow).where(*live).values(**retired))
             await drop_edits(session, kb.id, None)
             await drop_sets_of(session, kb.id)
             await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
@@ -115,6 +126,7 @@ class KnowledgeBaseStore:
             await session.exec(delete(SearchCountRow).where(col(SearchCountRow.kb_id) == kb.id))
             await session.exec(delete(MissedQueryRow).where(col(MissedQueryRow.kb_id) == kb.id))
             await session.exec(delete(KnowledgeBaseRow).where(col(KnowledgeBaseRow.id) == kb.id))
+            note_change(session, kb.id)
         return versions
 
     async def reached(self, milestone: str) -> bool:

@@ -1,15 +1,18 @@
 """Rows of index versions and of the chunks that they consist of."""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import anyio
-from sqlalchemy import delete, insert
+from sqlalchemy import and_, delete, insert, or_
 from sqlmodel import col, select
 
 from kb_service.entities import CustomDoc, Labels, Lease, LiveVersion
 from kb_service.errors import LeaseLost
 from kb_service.models import (
+    BUILDING,
     LIVE,
+    RETIRED,
     ChunkRow,
     CollectionRow,
     JobRow,
@@ -96,13 +99,21 @@ class VersionStore:
                 for row in await session.exec(rows)
             ]
 
-    async def leftovers(self) -> list[tuple[str, int]]:
-        """Versions (with their knowledge base) that no worker builds and no file points to."""
+    async def leftovers(self, *, kept_for: float, building_for: float) -> list[tuple[str, int]]:
+        """Versions (with their knowledge base) that no worker builds and no file points to.
+
+        Those that answered until just now are kept, and those that another process may be building.
+        """
+        now, since = time.time(), col(VersionRow.state_since)
         being_built = select(col(JobRow.version)).where(
             col(JobRow.state) == "running", col(JobRow.version).is_not(None)
         )
         rows = select(VersionRow.id, VersionRow.kb_id).where(
-            col(VersionRow.state) != LIVE, col(VersionRow.id).not_in(being_built)
+            or_(
+                and_(col(VersionRow.state) == RETIRED, since <= now - kept_for),
+                and_(col(VersionRow.state) == BUILDING, since <= now - building_for),
+            ),
+            col(VersionRow.id).not_in(being_built),
         )
         async with self._database.reading() as session:
             found = await session.exec(rows)
