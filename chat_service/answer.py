@@ -1,8 +1,8 @@
 """The pipeline: history, condense, retrieve, prompt, model, stream, store."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from chat_service import offline, prompts
 from chat_service.clients import KbClient, Passage, PastTurn, SessionClient, Turn
 from chat_service.errors import ModelError
 from chat_service.history import ASSISTANT, USER, Message, conversation, normalise
-from chat_service.llm import ChatModel, Sampling
+from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
@@ -72,10 +72,14 @@ class Answering:
         self._sessions, self._kb, self._models, self._outbox = sessions, kb, models, outbox
         self._budget = context_tokens
 
-    async def begin(self, question: Question) -> Turn:
-        """Store the question. Raises NotFound, Refused, Unavailable before anything is said."""
+    async def admit(self, question: Question) -> None:
+        """Raises NotFound where the caller sees no such knowledge base."""
         if question.knowledge_base is not None:
             await self._kb.require(question.knowledge_base, caller=question.caller)
+
+    async def begin(self, question: Question) -> Turn:
+        """Store the question. Raises NotFound, Refused, Unavailable before anything is said."""
+        await self.admit(question)
         return await self._sessions.begin(
             caller=question.caller,
             session_id=question.session_id,
@@ -85,11 +89,25 @@ class Answering:
             knowledge_base=question.knowledge_base,
         )
 
-    async def answer(self, question: Question, turn: Turn, reader: Reader) -> None:
+    async def answer(
+        self, question: Question, turn: Turn, reader: Reader, reply: Reply | None = None
+    ) -> None:
         """Say the answer, and store it however that ends: the reader may leave at any moment."""
+        async with self.recorded(turn) as draft:
+            await self._answer(question, draft, reader, reply or Reply())
+
+    async def answer_unstored(
+        self, question: Question, reader: Reader, reply: Reply | None = None
+    ) -> None:
+        """Say the answer to somebody who keeps the conversation elsewhere."""
+        await self._answer(question, Draft.unstored(), reader, reply or Reply())
+
+    @asynccontextmanager
+    async def recorded(self, turn: Turn) -> AsyncIterator[Draft]:
+        """A draft that is stored in the end, whatever happens."""
         draft = self._outbox.open(turn)
         try:
-            await self._answer(question, draft, reader)
+            yield draft
         finally:
             with anyio.move_on_after(_STORE_TIMEOUT, shield=True):
                 await self._store(draft)
@@ -100,7 +118,7 @@ class Answering:
         except Exception:  # the boundary of the stream: what was said stays said
             logger.exception("the answer of turn %s could not be stored", draft.turn.id)
 
-    async def _answer(self, question: Question, draft: Draft, reader: Reader) -> None:
+    async def _answer(self, question: Question, draft: Draft, reader: Reader, reply: Reply) -> None:
         citations: list[Citation] | None = None
         failure = ""
         try:
@@ -112,7 +130,7 @@ class Answering:
                     for passage in passages
                 ]
                 draft.docs = document_list(citations)
-            async with aclosing(self._speak(question, history, passages)) as stream:
+            async with aclosing(self._speak(question, history, passages, reply)) as stream:
                 async for tokens in stream:
                     draft.pieces += tokens
                     await reader.text(tokens)
@@ -174,7 +192,7 @@ class Answering:
         return "".join(tokens).strip()[:_LONGEST_CONDENSED] or question.query
 
     async def _speak(
-        self, question: Question, history: list[Message], passages: list[Passage]
+        self, question: Question, history: list[Message], passages: list[Passage], reply: Reply
     ) -> AsyncGenerator[list[str], None]:
         vendor = self._models.choose(question.model_name)
         contents = [passage.content for passage in passages]
@@ -187,7 +205,7 @@ class Answering:
         prompt = _prompt(question, contents)
         messages = conversation(history, query=question.query, prompt=prompt, budget=self._budget)
         model = self._models.answering(vendor)
-        async with aclosing(model.stream(messages, question.sampling)) as stream:
+        async with aclosing(model.stream(messages, question.sampling, reply)) as stream:
             async for tokens in stream:
                 if tokens:
                     yield tokens

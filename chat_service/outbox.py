@@ -34,6 +34,11 @@ class Draft:
     begun_at: float = field(default_factory=time.monotonic)
     kept: bool = False
 
+    @classmethod
+    def unstored(cls) -> "Draft":
+        """Of an answer that somebody else keeps."""
+        return cls(Turn("", ""))
+
     @property
     def text(self) -> str:
         return "".join(self.pieces)

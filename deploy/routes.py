@@ -19,7 +19,8 @@ Everything that the gateway forwards, each path also under `/api`. What is not h
 from outside. 网关转发的全部接口（同时位于 `/api` 之下）；未列出的接口无法从外部访问。
 
 - **surface**: how errors look. `wire`: the old wire's envelope and texts; `management`: true
-  statuses and problem details (RFC 9457); `page`: a sentence for the person at the browser.
+  statuses and problem details (RFC 9457); `openai`: OpenAI's error body; `page`: a sentence for
+  the person at the browser.
 - **scope**: what the identity must be allowed; `admin` includes all. *any*: any identity; *none*:
   open to everybody.
 - **credentials**: `header` is `Api-Token` or `Authorization: Bearer`, and beats the cookies;

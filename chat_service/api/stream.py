@@ -18,7 +18,7 @@ from chat_service.wire import (
     tool_chunk,
 )
 
-_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Bare JSON objects, one a token; or the error envelope as one JSON object",
@@ -28,7 +28,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 STREAMED_TEXT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The text itself, as it comes", "content": {"text/event-stream": {}}}
 }
-_LONGEST = 900  # seconds: a client that stopped reading must not hold a model for ever
+LONGEST = 900  # seconds: a client that stopped reading must not hold a model for ever
 
 
 class AnswerStream(Response):
@@ -47,7 +47,7 @@ class AnswerStream(Response):
         whole: bool,
         keep_alive_every: float = 10,
     ) -> None:
-        super().__init__(headers=_HEADERS)
+        super().__init__(headers=STREAM_HEADERS)
         del self.headers["content-length"]
         self._answer, self._format, self._whole = answer, fmt, whole
         self._keep_alive_every = keep_alive_every
@@ -57,8 +57,8 @@ class AnswerStream(Response):
         kind = _WholeReader if self._whole else _StreamReader
         reader = kind(send, self._format)
         async with anyio.create_task_group() as group:
-            group.cancel_scope.deadline = anyio.current_time() + _LONGEST
-            group.start_soon(_until_client_leaves, receive, group.cancel_scope)
+            group.cancel_scope.deadline = anyio.current_time() + LONGEST
+            group.start_soon(until_client_leaves, receive, group.cancel_scope)
             group.start_soon(reader.keep_alive, self._keep_alive_every)
             await self._answer(reader)
             group.cancel_scope.cancel()
@@ -130,7 +130,7 @@ class _WholeReader:
         await self._send({"type": "http.response.body", "body": body})
 
 
-async def _until_client_leaves(receive: Receive, scope: anyio.CancelScope) -> None:
+async def until_client_leaves(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()

@@ -10,6 +10,8 @@ from gateway.errors import CredentialRefused
 from gateway.routing import Surface
 from servicekit.errors import SafeJSONResponse, ServiceError, render_problem
 
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
 
 async def refuse(
     error: ServiceError,
@@ -26,6 +28,8 @@ async def refuse(
         response = await render_problem(Request(scope), error)
     elif surface == "page":  # a person reads it
         response = PlainTextResponse(str(error), error.status, error.headers)
+    elif surface == "openai":
+        response = _for_openai_clients(error)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     await response(scope, receive, send)
@@ -40,3 +44,11 @@ def _on_the_wire(error: ServiceError, *, chat: bool) -> Response:
     if chat:
         body |= {"text": text, "answer": text}
     return SafeJSONResponse(body, error.status, error.headers)
+
+
+def _for_openai_clients(error: ServiceError) -> Response:
+    """The error body that OpenAI's own API has."""
+    kind = _OPENAI_TYPES.get(error.status)
+    kind = kind or ("invalid_request_error" if error.status < 500 else "server_error")
+    told = {"message": str(error), "type": kind, "param": None, "code": error.code}
+    return SafeJSONResponse({"error": told}, error.status, error.headers)

@@ -330,3 +330,11 @@ async def test_guesses_push_no_people_out_and_memory_is_bounded() -> None:
     for number in range(3):
         await identify(identities, f"other {number}")
     assert identities.remembered("mine", "header") is None
+
+
+async def test_openais_clients_read_refusals_in_their_own_body(suite: Suite) -> None:
+    answer = await suite.client.get("/v1/models", headers={"Authorization": "Bearer c2l-bad"})
+    assert answer.status_code == 401
+    told = {"message": INVALID, "type": "authentication_error", "param": None}
+    assert answer.json() == {"error": told | {"code": "unauthorized"}}
+    assert answer.headers["x-request-id"]

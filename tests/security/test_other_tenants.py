@@ -49,6 +49,9 @@ KNOWLEDGE_BASES: dict[tuple[str, str], Ask] = {
     ("GET", "/knowledge_base/download_doc"): _in_query(file_name="plan.txt"),
     ("POST", "/knowledge_base/search_docs"): _in_body(query="the plan"),
     ("POST", "/chat/knowledge_base_chat"): _in_body(query="the plan", stream=True),
+    ("POST", "/v1/chat/completions"): lambda kb: {
+        "json": {"model": f"kb:{kb}", "messages": [{"role": "user", "content": "the plan"}]}
+    },
     ("POST", "/mcp"): lambda kb: {
         "json": {
             "jsonrpc": "2.0",
@@ -144,6 +147,8 @@ WITHOUT = {
     ("POST", "/admin/jobs/{job_id}/cancel"),
     ("POST", "/admin/jobs/{job_id}/retry"),
     ("POST", "/other/embed_texts"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{model:path}"),  # asks kb_service as /v1/chat/completions does
     ("GET", "/admin/knowledge-bases"),
     ("POST", "/admin/knowledge-bases"),
     # Of a number, or in a form; kb_service's own tests have the owner's check.
@@ -156,6 +161,7 @@ WITHOUT = {
     ("PATCH", "/admin/questions/{question_id}"),
     ("DELETE", "/admin/questions/{question_id}"),
     ("POST", "/chat/search_engine_chat"),
+    ("POST", "/chat/agent_chat"),  # its tools read with the caller's own rights
     ("POST", "/chat/fastchat"),
     ("POST", "/other/completion"),
     ("POST", "/server/list_search_engines"),
