@@ -14,6 +14,7 @@ from kb_service.chunk_entities import (
 )
 from kb_service.entities import Owner, StoredFile
 from kb_service.errors import ChunkChanged, NoSuchChunk, NotDeletable
+from kb_service.joining import joined
 from kb_service.overlays import Overlays, hidden_by
 from kb_service.store import ChunkStore
 
@@ -41,6 +42,15 @@ class Chunks:
         return await self._store.page(
             file.kb_id, file.name, text=text, state=state, start=start, limit=page_size
         )
+
+    async def text(self, file: StoredFile, *, start: int, count: int) -> tuple[str, int | None]:
+        """So many chunks as one text, and where to read on; disabled ones are left out."""
+        found = await self._store.page(
+            file.kb_id, file.name, text="", state=None, start=start, limit=count
+        )
+        shown = [chunk.content for chunk in found.chunks if chunk.state != "disabled"]
+        end = start + len(found.chunks)
+        return joined(shown), end if end < found.total else None
 
     async def change(
         self,

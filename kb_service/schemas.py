@@ -393,6 +393,22 @@ class Passages(BaseModel):
     passages: list[PassageItem]
 
 
+class ReadDocument(BaseModel):
+    """Internal: `start` and `count` are chunks."""
+
+    knowledge_base_name: Name
+    file_name: Annotated[str, Field(max_length=1_000)]
+    start: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    count: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class DocumentText(BaseModel):
+    """Internal: a part of a document; `next` is the chunk to read on from, null at the end."""
+
+    text: str
+    next: int | None
+
+
 def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
         orjson.dumps(metadata)

@@ -5,7 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from kb_service.api.dependencies import ContextDep, ReaderDep
-from kb_service.schemas import KnowledgeBaseFound, PassageItem, Passages, SearchDocs
+from kb_service.schemas import (
+    DocumentText,
+    KnowledgeBaseFound,
+    PassageItem,
+    Passages,
+    ReadDocument,
+    SearchDocs,
+)
 
 router = APIRouter(prefix="/internal", tags=["internal"])
 
@@ -29,3 +36,11 @@ async def search(body: SearchDocs, context: ContextDep, caller: ReaderDep) -> Pa
         wanted=body.wanted,
     )
     return Passages(passages=[PassageItem.of(passage) for passage in passages])
+
+
+@router.post("/read", summary="The text of a document, chunk after chunk")
+async def read(body: ReadDocument, context: ContextDep, caller: ReaderDep) -> DocumentText:
+    kb = context.library.readable(body.knowledge_base_name, caller)
+    file = await context.library.stored(kb, body.file_name)
+    text, after = await context.chunks.text(file, start=body.start, count=body.count)
+    return DocumentText(text=text, next=after)

@@ -53,6 +53,16 @@ async def test_a_knowledge_base_is_found_and_searched(knowledge: KbClient, li: s
     assert (found[0].file_name, found[0].content) == ("制度.txt", TEXTS[0])
 
 
+async def test_a_document_is_listed_and_read(knowledge: KbClient, li: str) -> None:
+    (kb,) = await knowledge.listed(caller=li)
+    assert (kb.name, kb.title, kb.info, kb.files) == (NAME, "手册", "制度", 1)
+    first = await knowledge.read(NAME, "制度.txt", caller=li, start=0, count=2)
+    assert first == ("\n".join(TEXTS[:2]), 2)
+    assert await knowledge.read(NAME, "制度.txt", caller=li, start=2, count=2) == (TEXTS[2], None)
+    with pytest.raises(NotFound):
+        await knowledge.read(NAME, "其他.txt", caller=li, start=0, count=1)
+
+
 async def test_nothing_similar_is_no_passage(knowledge: KbClient, li: str) -> None:
     query = "quantum chromodynamics"
     assert await knowledge.search(NAME, caller=li, query=query, top_k=3, score_threshold=1) == []
