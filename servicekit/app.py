@@ -52,9 +52,9 @@ async def _readyz(request: Request) -> JSONResponse:
         for check in request.app.state.ready_checks:
             await check()
     except Exception as error:  # any failure means not ready; it is logged
-        unexpected = not isinstance(error, ServiceError)
-        logging.getLogger(__name__).warning("not ready: %s", error, exc_info=unexpected)
-        return JSONResponse({"status": "unavailable"}, 503, {"Retry-After": "1"})
+        reason = str(error) if isinstance(error, ServiceError) else None
+        logging.getLogger(__name__).warning("not ready: %s", error, exc_info=reason is None)
+        return JSONResponse({"status": "unavailable", "reason": reason}, 503, {"Retry-After": "1"})
     return JSONResponse({"status": "ok"})
 
 

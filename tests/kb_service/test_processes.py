@@ -93,6 +93,18 @@ async def test_a_file_that_is_replaced_is_never_absent_and_never_there_twice(pai
     assert (await pair.server.engine.count("lexical")).count > 1
 
 
+async def test_qdrant_may_start_later_and_be_away(
+    make_settings: Make, unused_tcp_port: int
+) -> None:
+    async with connected(make_settings(qdrant_url=f"http://127.0.0.1:{unused_tcp_port}")) as kb:
+        for _ in range(2):
+            ready = await kb.get("/readyz")
+            assert ready.status_code == 503
+            assert "The vector store cannot be reached" in ready.json()["reason"]
+            async with qdrant_server(unused_tcp_port):
+                assert (await kb.get("/readyz")).status_code == 200
+
+
 async def test_what_answered_until_just_now_is_kept(make_settings: Make, tmp_path: Path) -> None:
     make_settings()
     async with stores_in(tmp_path) as stores:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from servicekit.app import Check, build_app
+from servicekit.errors import Unavailable
 from servicekit.logs import request_id
 from tests.servicekit.conftest import ClientOf
 from tests.stack import ROOT, free_ports, wait_until_ready
@@ -37,6 +38,10 @@ async def _passes() -> None:
 
 async def _fails() -> None:
     raise ConnectionError("the database of the shop")
+
+
+async def _is_away() -> None:
+    raise Unavailable("away")
 
 
 async def test_a_well_formed_request_id_is_kept(client_of: ClientOf) -> None:
@@ -74,9 +79,15 @@ async def test_a_failed_need_is_not_ready_but_live(client_of: ClientOf) -> None:
 
     answer = await client.get("/readyz")
 
-    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+    assert (answer.status_code, answer.json()["reason"]) == (503, None), "it may be a secret"
     assert answer.headers["Retry-After"] == "1"
     assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_need_that_is_known_to_fail_is_named(client_of: ClientOf) -> None:
+    client = await client_of(_app(_is_away))
+
+    assert (await client.get("/readyz")).json() == {"status": "unavailable", "reason": "away"}
 
 
 SHOP = """
