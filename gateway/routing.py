@@ -211,6 +211,7 @@ ROUTES: tuple[Route, ...] = (
     _admin("POST", f"{_FILE}/chunks/{{chunk_id}}/restore", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/files/known", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/tags", _WRITER),
+    _admin("POST", "/admin/knowledge-bases/{kb_name}/search", _WRITER, limit="search"),
     _admin("PUT", f"{_FILE}/tags", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}/sources", _WRITER),
     _admin("POST", "/admin/knowledge-bases/{kb_name}/sources", _WRITER),

@@ -27,6 +27,7 @@ from kb_service.api import (
     known_files,
     openai_embeddings,
     questions,
+    search,
     sources,
     splitting,
     tags,
@@ -123,7 +124,7 @@ def create_app(
         *(administration, admin_questions, jobs, sources, known_files, embedders),
     ):
         app.routes.extend(module.router.routes)
-    for module in (splitting, chunks, tags, eval_sets, eval_runs):
+    for module in (splitting, chunks, tags, search, eval_sets, eval_runs):
         app.routes.extend(module.router.routes)
     for module in (documents, jobs, admin_questions, splitting, eval_sets):
         app.routes.extend(module.uploads.routes)
@@ -208,15 +209,16 @@ async def _start(
     )
     runner, register = await _sources(database, settings, ingest, library)
     tally, asked = Tally(StatisticsStore(database)), Questions(QuestionStore(database), library)
-    search = Search(collections, catalog)
-    sets, runs, eval_runner = await _evaluation(database, settings, search, library, parsers)
+    retrieval = Search(collections, catalog)
+    sets, runs, eval_runner = await _evaluation(database, settings, retrieval, library, parsers)
     app.state.ready_checks = (database.ping, indexer.ping)
     app.state.context = Context(
         library=library,
         files=ManagedFileStore(database),
         ingest=ingest,
         queue=queue,
-        search=CountedSearch(search, tally),
+        search=CountedSearch(retrieval, tally),
+        retrieval=retrieval,
         tally=tally,
         embedders=models,
         rebuild=rebuild,

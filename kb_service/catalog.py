@@ -116,11 +116,11 @@ class LiveCatalog:
         shown = base.versions.get(version) if base else None
         return shown is not None and doc_id not in shown.hidden
 
-    def file_version(self, kb_id: int, version: str) -> str:
-        """Of an edited chunk the version that its file has."""
+    def place_of(self, kb_id: int, version: str, position: int) -> tuple[str, int]:
+        """Of a chunk, edited or not, in which version of its file it stands, and where there."""
         base = self._bases.get(kb_id)
         shown = base.versions.get(version) if base else None
-        return shown.place[0] if shown and shown.place else version
+        return shown.place if shown and shown.place else (version, position)
 
     def patched(self, kb_id: int, version: str, position: int, context: str) -> str:
         """The text around a chunk, with what stands there now in the place of hidden chunks."""

@@ -16,6 +16,7 @@ from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.questions.importing import QuestionImport
 from kb_service.rebuild import Rebuild
+from kb_service.search import Search
 from kb_service.sources.register import Register
 from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import ManagedFileStore
@@ -30,6 +31,7 @@ class Context:
     ingest: Ingest
     queue: Queue
     search: CountedSearch
+    retrieval: Search
     tally: Tally
     embedders: Embedders
     rebuild: Rebuild

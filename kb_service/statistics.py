@@ -131,12 +131,11 @@ class CountedSearch:
         score_threshold: float,
         wanted: SearchFilter | None = None,
     ) -> list[Passage]:
+        """Passages of one chunk each."""
         passages = await self._search.search(
             kb.id, query, top_k=top_k, score_threshold=score_threshold, wanted=wanted
         )
-        # A greeting asks for nothing, so it misses nothing.
-        if passages or (top_k and question_words(query)):
-            self._tally.note_search(kb.id, query, found=bool(passages))
+        self._note(kb, query, found=bool(passages), asked=top_k > 0)
         return passages
 
     async def search_for_chat(
@@ -148,8 +147,15 @@ class CountedSearch:
         score_threshold: float,
         wanted: SearchFilter | None = None,
     ) -> list[Passage]:
-        """The same, where the query may be a recommended question that somebody tapped."""
+        """What an answer is made of; the query may be a recommended question that was tapped."""
         self._tally.note_question(kb.id, query)
-        return await self.search(
-            kb, query, top_k=top_k, score_threshold=score_threshold, wanted=wanted
+        passages = await self._search.passages(
+            kb.id, query, top_k=top_k, score_threshold=score_threshold, wanted=wanted
         )
+        self._note(kb, query, found=bool(passages), asked=top_k > 0)
+        return passages
+
+    def _note(self, kb: KnowledgeBase, query: str, *, found: bool, asked: bool) -> None:
+        # A greeting asks for nothing, so it misses nothing.
+        if found or (asked and question_words(query)):
+            self._tally.note_search(kb.id, query, found=found)

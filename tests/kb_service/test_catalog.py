@@ -67,4 +67,4 @@ def test_contexts_have_what_stands_there_now() -> None:
     catalog.publish(1, "o", term_counts={}, chunks=1)
     catalog.place(1, "o", "v", 1)
     assert catalog.patched(1, "o", 0, context).startswith("年假每年二十天。")
-    assert catalog.file_version(1, "o") == "v"
+    assert catalog.place_of(1, "o", 7) == ("v", 1)

@@ -101,6 +101,7 @@ IN_PATH: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", f"{_FILE}/chunks/{{chunk_id}}/restore"): {"json": {"number": 1}},
     ("POST", "/admin/knowledge-bases/{kb_name}/files/known"): {"json": {"files": []}},
     ("GET", "/admin/knowledge-bases/{kb_name}/tags"): {},
+    ("POST", "/admin/knowledge-bases/{kb_name}/search"): {"json": {"query": "leave"}},
     ("GET", "/admin/knowledge-bases/{kb_name}/embedding"): {},
     ("PUT", f"{_FILE}/tags"): {"json": {"tags": ["mine"]}},
     ("GET", _SOURCES): {},
