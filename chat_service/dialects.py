@@ -104,6 +104,10 @@ DIALECTS: Mapping[str, Dialect] = {
         {
             "invalid_iam_token": "key",
             "access_denied": "key",
+            "invalid_appid": "key",
+            "system_unsafe": "filtered",  # with status 403, which is no wrong key then
+            "user_setting_unsafe": "filtered",
+            "functions_unsafe": "filtered",
             "invalid_model": "no_model",
             "tokens_too_long": "too_long",
             "characters_too_long": "too_long",
@@ -116,17 +120,19 @@ DIALECTS: Mapping[str, Dialect] = {
             "18": "busy",
             "110": "key",
             "111": "key",
-            "336100": "busy",
-            "336103": "too_long",
-            "336104": "filtered",
         },
     ),
     "xinghuo-api": Dialect(
         (0.01, 1),  # (0, 1]
         {
+            "10007": "busy",
+            "10008": "busy",
+            "10012": "down",
             "10013": "filtered",
             "10014": "filtered",
             "10019": "filtered",
+            "10015": "key",
+            "10016": "key",
             "10907": "too_long",
             "11200": "key",
             "11201": "quota",

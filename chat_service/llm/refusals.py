@@ -106,7 +106,7 @@ def error_of(refused: Refused, vendor: Vendor, *, begun: bool = False) -> ModelE
     detail = f"{vendor.name} answered {refused.status}: {without_key(str(refused), vendor)}"
     status = refused.problem.status or refused.status
     trouble = _trouble(refused.problem, vendor) or (None if begun else _by_status(status))
-    if trouble is None and (begun or status == 200):
+    if (begun and trouble in (None, "down")) or (trouble is None and status == 200):
         return ModelBroken(detail)
     if trouble == "busy":
         return ModelBusy(detail, retry_after=_seconds(refused.retry_after))
