@@ -50,7 +50,7 @@ bench-lexical: ## Retrieval quality and the distance's calibration 检索质量�
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench.calibrate_lexical $(ARGS)
 
-bench-vectors: ## The embedded vector engine by size 向量引擎随规模的速度
+bench-vectors: ## Search by size, through the engine and over HTTP; ARGS="2000 100000" 检索速度随规模的变化
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench.vector_scale $(ARGS)
 
