@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -46,6 +47,7 @@ PAGE = 1_000
 FILE = 1_000  # chunks
 TOP_K = 3
 MODEL = "stub"
+Search = Callable[[str, str], Awaitable[None]]
 
 
 class Author:
@@ -183,15 +185,17 @@ async def measure(size: int, tenants: int) -> None:
             await index.close()
         async with _service(Path(folder)) as (search, memory_mb):
             for kind in indexes:
-                alone = await _times(corpus, 1, lambda q, kind=kind: search(f"{kind}-{q[0]}", q[1]))
-                crowd = await _times(
-                    corpus, 16, lambda q, kind=kind: search(f"{kind}-{q[0]}", q[1])
-                )
+                ask = partial(_ask, search, kind)
+                alone, crowd = await _times(corpus, 1, ask), await _times(corpus, 16, ask)
                 print(
                     f"| {size:,} | {tenants} | {kind} | {engine[kind]} | {alone} | {crowd} |",
                     flush=True,
                 )
             print(f"service {memory_mb()} MB, load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+async def _ask(search: Search, kind: str, question: tuple[int, str]) -> None:
+    await search(f"{kind}-{question[0]}", question[1])
 
 
 async def _engine(corpus: Corpus, kind: str, index: VectorIndex) -> str:
@@ -229,7 +233,7 @@ async def _times(
 @asynccontextmanager
 async def _service(
     folder: Path,
-) -> AsyncIterator[tuple[Callable[[str, str], Awaitable[None]], Callable[[], int]]]:
+) -> AsyncIterator[tuple[Search, Callable[[], int]]]:
     """The service as it is run, on the filled folder; gives a search and its memory."""
     key, port = Ed25519PrivateKey.generate(), _free_port()
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
