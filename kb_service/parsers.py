@@ -12,12 +12,13 @@ import struct
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 
 from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions, SplitPreview
@@ -164,7 +165,7 @@ class ParserPool:
                 if child.is_ready:
                     self._idle.append(child)
                 else:
-                    await asyncio.shield(child.kill())
+                    await child.kill()
 
 
 class _Child:
@@ -180,22 +181,21 @@ class _Child:
     @classmethod
     async def start(cls, *, memory_mb: int, silence: float) -> "_Child":
         """A process that waits for a document: its start counts as nobody's silence."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "kb_service.parser_process", str(memory_mb)),
-            stdin=PIPE,
-            stdout=PIPE,
-            cwd=_ROOT,
-            env=_environment(),
-            start_new_session=True,  # a group of its own: what it starts is killed with it
-        )
-        child = cls(process, _START_SECONDS)
+        spawning = asyncio.create_task(_spawn(memory_mb))
         try:
+            # Shielded: asyncio loses the pipes of a process whose start is cancelled.
+            child = cls(await asyncio.shield(spawning), _START_SECONDS)
             await child.receive()
         except BaseException:
-            await asyncio.shield(child.kill())
+            await _to_its_end(cls._undo(spawning))
             raise
         child._silence = silence
         return child
+
+    @classmethod
+    async def _undo(cls, spawning: asyncio.Task[Process]) -> None:
+        with suppress(OSError):  # it could not be spawned: nothing is there to kill
+            await cls(await spawning, 0).kill()
 
     @property
     def is_alive(self) -> bool:
@@ -240,7 +240,13 @@ class _Child:
         return frame
 
     async def kill(self) -> None:
-        """With all that it started and wrote, also when it has died just now."""
+        """With all that it started and wrote, also when it has died just now.
+
+        It is over afterwards, also when its caller was cancelled meanwhile.
+        """
+        await _to_its_end(self._kill())
+
+    async def _kill(self) -> None:
         pid = self._process.pid
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -251,6 +257,23 @@ class _Child:
         """Why it ended."""
         await self.kill()
         return _hung() if self._process.returncode == -signal.SIGXCPU else _died()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """A cancelled scope cancels what it waits for again and again."""
+    with anyio.CancelScope(shield=True):
+        await asyncio.shield(work)
+
+
+async def _spawn(memory_mb: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "kb_service.parser_process", str(memory_mb)),
+        stdin=PIPE,
+        stdout=PIPE,
+        cwd=_ROOT,
+        env=_environment(),
+        start_new_session=True,  # a group of its own: what it starts is killed with it
+    )
 
 
 def _environment() -> dict[str, str]:

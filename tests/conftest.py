@@ -1,12 +1,13 @@
 """Fixtures that every folder of tests may use: the running product and its clients."""
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.parsers import PARSERS
 from tests.stack import Client, Stack, running_stack
 
 _LIVE = pytest.StashKey[list[Stack]]()
@@ -23,6 +24,12 @@ def pytest_configure() -> None:
     may_run_programs = not found.f_flag & os.ST_NOEXEC
     if may_run_programs and found.f_bavail * found.f_frsize >= _MEMORY_NEEDED:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _parsers() -> AsyncIterator[None]:
+    yield
+    await PARSERS.close()
 
 
 @pytest.fixture(scope="session")

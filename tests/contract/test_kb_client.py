@@ -13,6 +13,7 @@ from kb_service.settings import KbSettings
 from servicekit.errors import Forbidden, NotFound, Refused, Unauthorized
 from servicekit.identity import CALLER_HEADER
 from tests.contract.conftest import ClientOf
+from tests.parsers import PARSERS
 from tests.serving import Issuer, served
 
 NAME = "员工 手册(2026)"
@@ -23,7 +24,7 @@ TEXTS = ["年假一共有十天。", "病假需要医院的证明。", "加班�
 async def knowledge(data: Path, issuer: Issuer, client_of: ClientOf) -> AsyncIterator[KbClient]:
     """The client of a service that knows one knowledge base, of the three texts."""
     editor = issuer.headers("editor", scopes=("kb:read", "kb:write"))
-    app = create_app(KbSettings(chat2llm_data=data, kb_sample=False))
+    app = create_app(KbSettings(chat2llm_data=data, kb_sample=False), parsers=PARSERS)
     async with served(app) as url, httpx.AsyncClient(base_url=url, headers=editor) as http:
         body = {"knowledge_base_name": NAME, "kb_zh_name": "手册", "kb_info": "制度"}
         answer = await http.post("/knowledge_base/create_knowledge_base", json=body)

@@ -20,6 +20,7 @@ from kb_service.app import create_app
 from kb_service.settings import KbSettings
 from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
+from tests.parsers import PARSERS
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -96,7 +97,7 @@ class Kb:
 @asynccontextmanager
 async def running(settings: KbSettings, *, patience: float = 45) -> AsyncIterator[FastAPI]:
     """The app with its lifespan, as one process would have it."""
-    app = create_app(settings, patience=patience, warm_parsers=False)
+    app = create_app(settings, patience=patience, parsers=PARSERS)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -105,7 +106,9 @@ async def running(settings: KbSettings, *, patience: float = 45) -> AsyncIterato
 async def on_a_socket(settings: KbSettings) -> AsyncIterator[str]:
     """The app behind uvicorn on a free port; gives its base URL."""
     server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), port=0, log_config=None, access_log=False)
+        uvicorn.Config(
+            create_app(settings, parsers=PARSERS), port=0, log_config=None, access_log=False
+        )
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:

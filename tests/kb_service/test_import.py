@@ -20,6 +20,7 @@ from kb_service.commands.remote import CommandFault, Remote
 from kb_service.settings import KbSettings
 from tests.kb_service.conftest import ADMIN
 from tests.kb_service.documents import zip_file
+from tests.parsers import PARSERS
 from tests.serving import served
 from tests.stack import ROOT
 
@@ -90,7 +91,7 @@ class Service:
 
 @pytest.fixture
 async def service(make_settings: Callable[..., KbSettings]) -> AsyncIterator[Service]:
-    front = Front(create_app(make_settings()))
+    front = Front(create_app(make_settings(), parsers=PARSERS))
     async with served(front) as url:
         yield Service(url, front)
 
@@ -162,7 +163,7 @@ async def test_a_busy_server_is_waited_for(service: Service, folder: Path) -> No
 
 
 async def test_interrupted_it_says_how_to_go_on(service: Service, folder: Path) -> None:
-    for number in range(300):
+    for number in range(80):
         (folder / f"{number}.txt").write_text(f"第 {number} 条。" * 50)
     process = await service.start(folder, "--create")
     async with asyncio.timeout(20):
@@ -174,7 +175,7 @@ async def test_interrupted_it_says_how_to_go_on(service: Service, folder: Path) 
     assert "Call the same command again to go on" in output.decode()
     code, text = await service.run(folder)
     assert (code, "there already 0" in text) == (0, False), text
-    assert len(await service.files()) == 302
+    assert len(await service.files()) == 82
 
 
 def test_a_server_that_stays_busy_is_given_up_after_a_while() -> None:

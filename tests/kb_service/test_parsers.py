@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from subprocess import run
 
+import anyio
 import pytest
 
 from kb_service.entities import ChunkOptions, CustomDoc
@@ -45,11 +47,23 @@ def good(tmp_path: Path) -> Path:
     return path
 
 
+_OTHERS = set[int]()
+
+
+@pytest.fixture(autouse=True)
+def _only_our_own() -> Iterator[None]:
+    _OTHERS.update(children())
+    yield
+    _OTHERS.clear()
+
+
 def children() -> list[int]:
-    """Parsers that this process has started and that still run; other tests start other things."""
+    """Parsers that a test of this file has started and that still run."""
     tasks = Path(f"/proc/{os.getpid()}/task")
     lists = [(task / "children").read_text().split() for task in tasks.iterdir()]
-    return [int(pid) for pids in lists for pid in pids if _is_parser(pid)]
+    return [
+        int(pid) for pids in lists for pid in pids if _is_parser(pid) if int(pid) not in _OTHERS
+    ]
 
 
 def _is_known(pid: int) -> bool:
@@ -115,6 +129,29 @@ async def test_a_process_that_died_while_idle_is_replaced(good: Path) -> None:
                 break
             await asyncio.sleep(0.01)
         assert len(await parse(parsers, good)) == 8
+
+
+@pytest.mark.parametrize("of", ["task", "scope"])
+async def test_a_start_that_is_cancelled_leaves_nothing(of: str) -> None:
+    """At whatever step; a pipe that asyncio had lost would show as a warning, which is an error."""
+
+    async def warm(parsers: ParserPool, scope: anyio.CancelScope) -> None:
+        with scope:
+            await parsers.warm()
+
+    for steps in range(20):
+        scope = anyio.CancelScope()
+        async with pool() as parsers:
+            warming = asyncio.create_task(warm(parsers, scope))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if of == "scope":
+                scope.cancel()
+            else:
+                warming.cancel()
+            await asyncio.wait({warming})
+        assert children() == [], steps
+    gc.collect()
 
 
 async def test_a_process_that_hangs_is_ended(good: Path) -> None:
