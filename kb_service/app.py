@@ -101,11 +101,11 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: KbSettings | None = None, *, patience: float = 45, warm_parsers: bool = True
+    settings: KbSettings | None = None, *, patience: float = 45, parsers: ParserPool | None = None
 ) -> FastAPI:
     """`patience` is how many seconds an upload of the old wire waits to be searchable.
 
-    Without `warm_parsers` the first document waits for its parser process to start.
+    `parsers` outlive the app; without them it has its own.
     """
     loaded = settings or KbSettings.load()
 
@@ -114,7 +114,7 @@ def create_app(
         configure_logs("kb_service", loaded.log_level)
         app.state.caller_verifier = CallerVerifier.from_file(loaded.caller_key_file)
         async with AsyncExitStack() as stack:
-            await _start(app, loaded, stack, patience, warm_parsers=warm_parsers)
+            await _start(app, loaded, stack, patience, parsers)
             yield
 
     app = build_app(title="Chat2LLM kb_service", lifespan=lifespan)
@@ -137,8 +137,7 @@ async def _start(
     settings: KbSettings,
     stack: AsyncExitStack,
     patience: float,
-    *,
-    warm_parsers: bool,
+    shared_parsers: ParserPool | None,
 ) -> None:
     # An upload survives a power cut from the moment it is acknowledged: hence FULL.
     url = settings.kb_database_url or sqlite_url(settings.folder / "kb.db")
@@ -159,8 +158,7 @@ async def _start(
         labelling=Labelling(LabelStore(database), collections),
         sharing=sharing,
     )
-    parsers = ParserPool(size=settings.kb_workers)
-    stack.push_async_callback(parsers.close)
+    parsers = shared_parsers or _parsers(stack, settings.kb_workers)
     library = Library(
         knowledge_bases=rows,
         files=files,
@@ -225,7 +223,12 @@ async def _start(
         questions=asked,
         question_import=QuestionImport(asked, parsers),
         chunks=Chunks(ChunkStore(database), overlays),
-        previews=_previews(stack, library, content, settings),
+        previews=Previews(
+            library,
+            content,
+            shared_parsers or _parsers(stack, 1),  # of their own: people wait for them
+            upload_max_mb=settings.upload_max_mb,
+        ),
         sources=register,
         known_files=KnownFiles(files, job_rows, content),
         eval_sets=sets,
@@ -241,7 +244,7 @@ async def _start(
     )
     for work in (
         *(sweep.run(), rebuild.run(), runner.run(), tally.run(), eval_runner.run()),
-        _in_background(app.state.context, parsers if warm_parsers else None, rows, settings),
+        _in_background(app.state.context, parsers, rows, settings),
         follower.run(),
     ):
         await stack.enter_async_context(_running(work))
@@ -254,12 +257,10 @@ async def _read_all(indexer: Indexer, overlays: Overlays, library: Library) -> N
     await library.load()
 
 
-def _previews(
-    stack: AsyncExitStack, library: Library, content: ContentFolder, settings: KbSettings
-) -> Previews:
-    parsers = ParserPool(size=1)  # of its own: people wait for it
-    stack.push_async_callback(parsers.close)
-    return Previews(library, content, parsers, upload_max_mb=settings.upload_max_mb)
+def _parsers(stack: AsyncExitStack, size: int) -> ParserPool:
+    pool = ParserPool(size=size)
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 async def _sources(
@@ -298,11 +299,10 @@ async def _evaluation(
 
 
 async def _in_background(
-    context: Context, parsers: ParserPool | None, rows: KnowledgeBaseStore, settings: KbSettings
+    context: Context, parsers: ParserPool, rows: KnowledgeBaseStore, settings: KbSettings
 ) -> None:
     """What need not be done before the service is ready."""
-    if parsers:
-        await parsers.warm()
+    await parsers.warm()
     if settings.kb_sample:
         await first_start.create_sample(context, rows)
 
