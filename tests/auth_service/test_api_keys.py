@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from auth_service.accounts import hash_key
 from auth_service.models import API_KEYS
+from auth_service.stored_keys import digest
 from tests.auth_service.conftest import EXPIRED, REFUSED, Gateway
 
 OPERATOR = {
@@ -25,7 +25,7 @@ KEY = "c2l-a-key-of-a-program-0123456789abcdefghijk"
 async def add_key(gateway: Gateway, **values: Any) -> None:
     row = {
         "prefix": KEY[:10],
-        "key_hash": hash_key(KEY),
+        "key_hash": digest(KEY),
         "name": "bot",
         "user_id": "key-1",
         "scopes": "kb:read kb:write",

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from auth_service.accounts import hash_key
 from auth_service.models import API_KEYS, AUDIT, CLIENTS
+from auth_service.stored_keys import digest
 from tests.auth_service.conftest import EXPIRED, REFUSED, Gateway
 from tests.auth_service.host_keys import claims, make_key
 
@@ -21,7 +21,7 @@ async def set_client(gateway: Gateway, client_id: str, **values: Any) -> None:
 async def add_key(gateway: Gateway, client_id: str | None, **values: Any) -> None:
     row = {
         "prefix": KEY[:10],
-        "key_hash": hash_key(KEY),
+        "key_hash": digest(KEY),
         "name": "crawler",
         "client_id": client_id and int(client_id),
         "user_id": "key-9",
