@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from chat_service.model_entities import CustomModel, read_custom
 from chat_service.agent_lists import EVERY_TOOL, parse, parse_by_client, parse_servers
+from chat_service.model_entities import CustomModel, read_custom
 from servicekit.settings import ServiceSettings
 
 VENDOR_NAMES = (
@@ -49,6 +49,7 @@ class ChatSettings(ServiceSettings):
     owned_sections: ClassVar[tuple[str, ...]] = ("model_setting", "chat")
     elsewhere: ClassVar[frozenset[str]] = frozenset(
         {"embedding_api_api_key", "embedding_api_base_url", "embedding_api_model"}
+        | {"rerank_api_api_key", "rerank_api_base_url", "rerank_api_model"}
     )
     retired: ClassVar[dict[str, str]] = {
         "model_root_path": "MODEL_ROOT_PATH has no effect now: models are reached over HTTP. "
@@ -178,6 +179,60 @@ class ChatSettings(ServiceSettings):
     bocha_url: str = Field(
         "https://api.bochaai.com/v1", description="Bocha's API. 博查的接口地址。"
     )
+
+    agent_tools: str = Field(
+        EVERY_TOOL,
+        description="Tools that agents may use, with commas between: these, mcp:SERVER for what "
+        "only reads there, mcp:SERVER/TOOL for any; none for none. 智能体可用的工具，逗号分隔；"
+        "mcp:服务 为其只读工具，mcp:服务/工具 为指定工具，none 为不用工具。",
+    )
+    agent_tools_by_client: str = Field(
+        "",
+        description="Tools of single clients instead, as 7: calculator, time; 9: none. "
+        "单独指定某些客户端的工具。",
+    )
+    agent_steps: int = Field(
+        6, ge=1, le=20, description="Most model calls of one agent's answer. 智能体最多思考步数。"
+    )
+    agent_timeout: float = Field(
+        180, gt=0, le=800, description="Seconds for an agent's whole answer. 智能体回答的秒数上限。"
+    )
+    mcp_servers: str = Field(
+        "",
+        description="MCP servers (streamable HTTP) for agents, as docs=https://host/mcp. "
+        "智能体可用的 MCP 服务，写作 名称=地址，逗号分隔。",
+    )
+    mcp_tokens: SecretStr = Field(
+        _NO_KEY, description="Their bearer tokens, as docs=TOKEN. 上述服务的令牌，写作 名称=令牌。"
+    )
+    weather_url: str = Field(
+        "https://api.open-meteo.com",
+        description="Open-Meteo or alike. 天气服务地址。",
+    )
+    weather_geocoding_url: str = Field(
+        "https://geocoding-api.open-meteo.com", description="Finds its places. 地名查询服务的地址。"
+    )
+    weather_api_key: SecretStr = Field(
+        _NO_KEY, description="Key of the weather service, if it wants one. 天气服务的密钥（可选）。"
+    )
+    wolfram_appid: SecretStr = Field(
+        _NO_KEY, description="AppID of Wolfram|Alpha's LLM API. Wolfram|Alpha 的 AppID。"
+    )
+    wolfram_url: str = Field(
+        "https://www.wolframalpha.com/api/v1/llm-api", description="That API. 上述接口的地址。"
+    )
+
+    @field_validator("agent_tools")
+    @classmethod
+    def _known_tools(cls, names: str) -> str:
+        parse(names)
+        return names
+
+    @field_validator("agent_tools_by_client")
+    @classmethod
+    def _known_tools_of_clients(cls, lists: str) -> str:
+        parse_by_client(lists)
+        return lists
 
     @field_validator("custom_models")
     @classmethod

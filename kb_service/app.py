@@ -37,9 +37,11 @@ from kb_service.chunks import Chunks
 from kb_service.collection_set import CollectionSet
 from kb_service.content import ContentFolder
 from kb_service.context import Context
-from kb_service.embeddings import Embedder
+from kb_service.embeddings import Embedder, Prefixes
 from kb_service.embeddings.available import Embedders
+from kb_service.embeddings.cached import CachedEmbedder
 from kb_service.embeddings.endpoint import OpenAIEmbedder
+from kb_service.embeddings.local import LocalEmbedder
 from kb_service.entities import ChunkOptions
 from kb_service.evaluation.runner import Runner as EvalRunner
 from kb_service.evaluation.runs import Runs
@@ -76,6 +78,7 @@ from kb_service.statistics import CountedSearch, Tally
 from kb_service.store import (
     ChangeStore,
     ChunkStore,
+    EmbeddingStore,
     EvalRunStore,
     EvalSetStore,
     FileStore,
@@ -145,7 +148,8 @@ async def _start(
     stack.push_async_callback(database.close)
     await database.upgrade()
     rows, files = KnowledgeBaseStore(database), FileStore(database)
-    models, versions = _embedders(settings), VersionStore(database)
+    kept_vectors = EmbeddingStore(database, megabytes=settings.embedding_cache_mb)
+    models, versions = _embedders(settings, kept_vectors), VersionStore(database)
     stack.push_async_callback(models.close)
     collections = CollectionSet(models, partial(_open_collection, settings), versions)
     stack.push_async_callback(collections.close)
@@ -240,7 +244,13 @@ async def _start(
     # A full collection over everything that was just imported would stop the loop for 100 ms.
     gc.freeze()
     sweep = Sweep(
-        leases=leases, jobs=job_rows, indexer=indexer, content=content, team=team, changes=changes
+        leases=leases,
+        jobs=job_rows,
+        indexer=indexer,
+        content=content,
+        team=team,
+        changes=changes,
+        kept_vectors=kept_vectors,
     )
     for work in (
         *(sweep.run(), rebuild.run(), runner.run(), tally.run(), eval_runner.run()),
@@ -302,6 +312,7 @@ async def _in_background(
     context: Context, parsers: ParserPool, rows: KnowledgeBaseStore, settings: KbSettings
 ) -> None:
     """What need not be done before the service is ready."""
+    await context.embedders.warm()
     await parsers.warm()
     if settings.kb_sample:
         await first_start.create_sample(context, rows)
@@ -355,8 +366,9 @@ def _open_collection(settings: KbSettings, name: str) -> VectorIndex:
     )
 
 
-def _embedders(settings: KbSettings) -> Embedders:
+def _embedders(settings: KbSettings, cache: EmbeddingStore) -> Embedders:
     """The endpoint comes before the folder: the first is what knowledge bases have by default."""
+    prefixes = Prefixes(settings.embedding_query_prefix, settings.embedding_passage_prefix)
     found: list[Embedder] = []
     if settings.embedding_api_base_url:
         found.append(
@@ -364,8 +376,12 @@ def _embedders(settings: KbSettings) -> Embedders:
                 base_url=settings.embedding_api_base_url,
                 api_key=settings.embedding_api_api_key.get_secret_value(),
                 model=settings.embedding_api_model,
+                prefixes=prefixes,
             )
         )
+    if settings.embedding_model_folder:
+        folder, workshop = settings.embedding_model_folder, settings.folder / "models"
+        found.append(LocalEmbedder(folder, workshop, prefixes))
     if not found:
         logger.info("no embedding model is configured: search is lexical. 未配置向量模型。")
-    return Embedders(found)
+    return Embedders([CachedEmbedder(embedder, cache) for embedder in found])

@@ -161,6 +161,14 @@ class SplitPreview:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptVector:
+    """32-bit floats, little-endian; `is_cut` when the text was longer than the model reads."""
+
+    vector: bytes
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file of a knowledge base; unlisted ones were taken out but their content was kept."""
 

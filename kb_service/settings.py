@@ -115,6 +115,30 @@ class KbSettings(ServiceSettings):
         SecretStr(""), description="Key of the embeddings endpoint. 向量接口的密钥。"
     )
     embedding_api_model: str = Field("", description="Embedding model. 向量模型名称。")
+    embedding_model_folder: Path | None = Field(
+        None,
+        description="Folder of an embedding model that runs on this machine: tokenizer.json and "
+        "model.onnx, or the weights of a BERT in model.safetensors; make local-embedder installs "
+        "what it needs. 本机向量模型的文件夹，含 tokenizer.json 与 model.onnx（或 BERT 权重 "
+        "model.safetensors），需先执行 make local-embedder。",
+    )
+    embedding_query_prefix: str = Field(
+        "",
+        description="Put before questions, as the makers of some models ask for, e.g. query: "
+        "; empty: what the model's folder says. 检索问题前缀，部分模型需要，留空则按模型自带设置。",
+    )
+    embedding_passage_prefix: str = Field(
+        "",
+        description="The same before passages, e.g. passage: ; changing it embeds everything anew. "
+        "文档分块前缀，修改后会重新生成全部向量。",
+    )
+    embedding_cache_mb: int = Field(
+        512,
+        ge=0,
+        le=102_400,
+        description="Vectors that are kept so that unchanged text costs no call again, in MB. "
+        "向量缓存上限（MB），内容未变的文本不再重复调用接口。",
+    )
 
     @field_validator("crawl_allowed_hosts")
     @classmethod
@@ -123,12 +147,41 @@ class KbSettings(ServiceSettings):
             raise ValueError("write host:port, with commas between, e.g. wiki.example:8080")
         return value
 
+    rerank_api_base_url: str = Field(
+        "",
+        description="Endpoint that has /rerank; empty: no reranking. "
+        "重排接口地址（不含 /rerank），留空则不重排。",
+    )
+    rerank_api_api_key: SecretStr = Field(
+        SecretStr(""), description="Key of the reranking endpoint. 重排接口的密钥。"
+    )
+    rerank_api_model: str = Field("", description="Reranking model. 重排模型名称。")
+    rerank_model_folder: Path | None = Field(
+        None,
+        description="Folder of a cross-encoder that runs on this machine: tokenizer.json and "
+        "model.onnx. 本机重排模型的文件夹，含 tokenizer.json 与 model.onnx。",
+    )
+    rerank_timeout: float = Field(
+        2,
+        gt=0,
+        le=60,
+        description="Seconds that a search waits for the reranker. 检索等待重排的秒数上限。",
+    )
+
+    @field_validator("embedding_query_prefix", "embedding_passage_prefix")
+    @classmethod
+    def _end_prefix(cls, value: str) -> str:
+        """A configuration file cannot say the space at its end that models were trained with."""
+        return value + " " if value.endswith(":") else value
+
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
         if self.chunk_overlap >= self.chunk_size:
             raise ValueError("CHUNK_OVERLAP must be smaller than CHUNK_SIZE")
         if bool(self.embedding_api_base_url) != bool(self.embedding_api_model):
             raise ValueError("EMBEDDING-API needs both BASE_URL and MODEL")
+        if bool(self.rerank_api_base_url) != bool(self.rerank_api_model):
+            raise ValueError("RERANK-API needs both BASE_URL and MODEL")
         return self
 
     @property

@@ -22,6 +22,14 @@ class Embedded:
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """What is put before texts, as a model was trained with."""
+
+    query: str = ""
+    passage: str = ""
+
+
 class Embedder(Protocol):
     """One model. Vectors of one `fingerprint` can be compared; others never.
 
@@ -42,6 +50,9 @@ class Embedder(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether it could answer now, as far as is known."""
+
+    async def warm(self) -> None:
+        """What takes time before the first text; nothing is raised."""
 
     async def close(self) -> None: ...
 

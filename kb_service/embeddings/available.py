@@ -50,6 +50,11 @@ class Embedders:
         """None when the model is no longer available: then its texts are found by words alone."""
         return self._by_collection.get(collection)
 
+    async def warm(self) -> None:
+        for model in self._by_name.values():
+            if model.embedder:
+                await model.embedder.warm()
+
     async def close(self) -> None:
         for model in self._by_name.values():
             if model.embedder:

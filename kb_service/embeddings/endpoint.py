@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import orjson
 
-from kb_service.embeddings import Embedded, EmbedderKind, failure
+from kb_service.embeddings import Embedded, EmbedderKind, Prefixes, failure
 from servicekit.http import outside_client
 
 _BATCH, _BATCH_CHARACTERS = 64, 24_000
@@ -26,6 +26,7 @@ _PARALLEL = 4
 _ATTEMPTS, _QUERY_ATTEMPTS = 5, 2
 _PAUSE_MAX = 60.0
 _QUERY_SECONDS = 5.0
+_NO_PREFIXES = Prefixes()
 _RETRIED = {408, 429, 500, 502, 503, 504}
 _REFUSED = {400, 413, 422}
 _TOO_LARGE = re.compile(
@@ -51,14 +52,13 @@ class OpenAIEmbedder:
         base_url: str,
         api_key: str,
         model: str,
-        query_prefix: str = "",
-        passage_prefix: str = "",
+        prefixes: Prefixes = _NO_PREFIXES,
         pause: float = 1.0,
     ) -> None:
         self.model = model
-        self.fingerprint = f"{model}\n{passage_prefix}"
+        self.fingerprint = f"{model}\n{prefixes.passage}"
         self.size: int | None = None
-        self._query_prefix, self._passage_prefix = query_prefix, passage_prefix
+        self._prefixes = prefixes
         self._client, self._pause = outside_client(), pause
         self._url = base_url.rstrip("/") + "/embeddings"
         self._headers = {"Content-Type": "application/json"}
@@ -69,7 +69,7 @@ class OpenAIEmbedder:
         self._not_before = 0.0
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        batches = _in_batches([self._passage_prefix + text for text in texts], self._batch)
+        batches = _in_batches([self._prefixes.passage + text for text in texts], self._batch)
         tasks = [asyncio.create_task(self._in_turn(batch)) for batch in batches]
         try:
             return _joined(await asyncio.gather(*tasks))
@@ -80,7 +80,7 @@ class OpenAIEmbedder:
     async def embed_query(self, text: str) -> list[float]:
         try:
             async with asyncio.timeout(_QUERY_SECONDS):
-                done = await self._halving([self._query_prefix + text], attempts=_QUERY_ATTEMPTS)
+                done = await self._halving([self._prefixes.query + text], attempts=_QUERY_ATTEMPTS)
         except TimeoutError:
             raise failure("no answer in time") from None
         return done.vectors[0]
@@ -88,6 +88,9 @@ class OpenAIEmbedder:
     @property
     def is_ready(self) -> bool:
         return time.monotonic() >= self._not_before
+
+    async def warm(self) -> None:
+        """Nothing: an endpoint costs money."""
 
     async def close(self) -> None:
         await self._client.aclose()

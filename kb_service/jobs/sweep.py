@@ -8,7 +8,7 @@ import anyio
 from kb_service.content import ContentFolder
 from kb_service.indexer import Indexer
 from kb_service.jobs.team import Team
-from kb_service.store import ChangeStore, JobStore, LeaseStore
+from kb_service.store import ChangeStore, EmbeddingStore, JobStore, LeaseStore
 
 _EVERY = 15.0
 _PURGE_AFTER = 240  # rounds: an hour
@@ -26,8 +26,10 @@ class Sweep:
         content: ContentFolder,
         team: Team,
         changes: ChangeStore,
+        kept_vectors: EmbeddingStore,
     ) -> None:
         self._leases, self._jobs, self._changes = leases, jobs, changes
+        self._kept_vectors = kept_vectors
         self._indexer, self._content, self._team = indexer, content, team
 
     async def run(self) -> None:
@@ -55,3 +57,4 @@ class Sweep:
         await self._changes.trim()
         for kb_id, content_id in await self._jobs.purge():
             await self._content.remove(kb_id, content_id)
+        await self._kept_vectors.trim()

@@ -5,6 +5,7 @@ Indexing takes seconds and SQLite has one writer, so nobody may hold a transacti
 
 from kb_service.store.changes import ChangeStore, KbState
 from kb_service.store.chunks import ChunkStore
+from kb_service.store.embeddings import EmbeddingStore
 from kb_service.store.eval_runs import EvalRunStore
 from kb_service.store.eval_sets import EvalSetStore
 from kb_service.store.files import FileStore
@@ -24,6 +25,7 @@ __all__ = [
     "MISSED_KEPT",
     "ChangeStore",
     "ChunkStore",
+    "EmbeddingStore",
     "EvalRunStore",
     "EvalSetStore",
     "FilePage",

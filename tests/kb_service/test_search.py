@@ -191,6 +191,7 @@ class Embedder:
             raise UpstreamError("the embedder is away")
         return self.vectors[text]
 
+    async def warm(self) -> None: ...
     async def close(self) -> None: ...
 
 
