@@ -126,7 +126,12 @@ class Answering:
             passages = await self._retrieve(question, history)
             if question.knowledge_base is not None:
                 citations = [
-                    Citation(question.knowledge_base, passage.file_name, passage.content)
+                    Citation(
+                        question.knowledge_base,
+                        passage.file_name,
+                        passage.content,
+                        passage.metadata,
+                    )
                     for passage in passages
                 ]
                 draft.docs = document_list(citations)

@@ -1,7 +1,7 @@
 """The other services as chat_service sees them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -40,11 +40,16 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """`score` is a distance: 0 the same, 2 nothing in common."""
+    """`score` is a distance: 0 the same, 2 nothing in common.
+
+    Metadata says where it stands, as far as that is known: `title`, `page` and `page_to`, `sheet`,
+    `slide`; of a web page its `url` and `page_title`.
+    """
 
     file_name: str
     content: str
     score: float
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,7 @@ class KbClient:
             timeout=30,
         )
         return [
-            Passage(found["file_name"], found["content"], found["score"])
+            Passage(found["file_name"], found["content"], found["score"], found["metadata"])
             for found in body["passages"]
         ]
 

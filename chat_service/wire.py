@@ -5,24 +5,33 @@ never occurs inside a string, and objects stay small enough to arrive in one pie
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
+
+from chat_service.places import place_of
 
 NO_DOCS = "<span style='color:red'>未找到相关文档,该回答为大模型自身能力解答！</span>"
 _DOCS_BYTES = 8 * 1024 - 1
 _WRITE_BYTES = 4 * 1024
 _PIECE_CHARS = 1000  # at most six bytes each once escaped
 _ELLIPSIS = "…"
+_MARKS, _ESCAPED = re.compile(r"[\\`*_\[\]<>!]"), r"\\\g<0>"
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Source(Protocol):
-    """What the document list names and quotes; `reference` is a link in markdown."""
+    """What the document list names and quotes; `reference` is a link in markdown.
+
+    `place` is where in the document that is, a line of its own before the quotation.
+    """
 
     @property
     def reference(self) -> str: ...
+    @property
+    def place(self) -> str: ...
     @property
     def content(self) -> str: ...
 
@@ -44,16 +53,28 @@ class AgentReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """One retrieved passage as the document list shows it."""
+    """One retrieved passage as the document list shows it.
+
+    Of a web page people want the page, not our copy of it.
+    """
 
     knowledge_base: str
     file_name: str
     content: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reference(self) -> str:
+        url = str(self.metadata.get("url", ""))
+        if url.startswith(("http://", "https://")):
+            title = " ".join(str(self.metadata.get("page_title", "")).split())
+            return f"[{_MARKS.sub(_ESCAPED, title) or self.file_name}]({_quoted(url)})"
         query = urlencode({"knowledge_base_name": self.knowledge_base, "file_name": self.file_name})
         return f"[{self.file_name}](/api/knowledge_base/download_doc?{query})"
+
+    @property
+    def place(self) -> str:
+        return place_of(self.metadata, self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +83,11 @@ class WebPage:
 
     url: str
     content: str
+    place: str = ""
 
     @property
     def reference(self) -> str:
-        url = quote(self.url, safe="%/:?#@!$&'*+,;=~")
+        url = _quoted(self.url)
         return f"[{url}]({url})"
 
 
@@ -186,4 +208,9 @@ def _line(number: int, citation: Source, passage: int | None) -> str:
     content = citation.content
     if passage is not None and len(content) > passage:
         content = content[:passage] + _ELLIPSIS
-    return f"出处 [{number}] {citation.reference} \n\n{content}\n\n"
+    place = f"{citation.place}\n\n" if citation.place else ""
+    return f"出处 [{number}] {citation.reference} \n\n{place}{content}\n\n"
+
+
+def _quoted(url: str) -> str:
+    return quote(url, safe="%/:?#@!$&'*+,;=~")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kb_service.findings.neighbours import Group
 
-_NEARLY = 0.1  # of distance
+_NEARLY = 0.05  # of distance
 _LEAST = 3  # passages: of fewer every place counts
 
 

@@ -66,3 +66,31 @@ def test_document_list_is_small_and_trims_little(length: int, count: int) -> Non
         assert docs == document_list(citations)
     else:
         assert len(chunk) > 7000
+
+
+@pytest.mark.parametrize(
+    ("metadata", "text", "place"),
+    [
+        ({"page": 12, "title": "3.2 Leave"}, "Ten days.", "page 12 · 3.2 Leave"),
+        ({"page": 12, "page_to": 13}, "年假为十天。", "第 12–13 页"),
+        ({"sheet": "员工", "title": ""}, "|姓名|", "工作表 员工"),
+        ({"title": "3.2 Leave"}, "3.2 Leave\nTen days.", ""),
+        ({"slide": 3, "title": "a\n" + "b" * 200}, "Ten", f"slide 3 · a {'b' * 98}…"),
+        ({"page": "12", "row": 4}, "年假", ""),
+    ],
+)
+def test_a_passage_says_where_it_stands(metadata: dict[str, object], text: str, place: str) -> None:
+    (line,) = document_list([Citation("kb", "m.pdf", text, metadata)])
+    shown = f"{place}\n\n{text}" if place else text
+    link = "/api/knowledge_base/download_doc?knowledge_base_name=kb&file_name=m.pdf"
+    assert line == f"出处 [1] [m.pdf]({link}) \n\n{shown}\n\n"
+
+
+def test_a_web_page_is_cited_as_the_page_that_it_is() -> None:
+    page = {"url": 'https://a.example/x_(1)?q=年")', "page_title": "关于[我们]\n!"}
+    (line,) = document_list([Citation("kb", "a.example/x.html", "年假", page)])
+    link = "https://a.example/x_%281%29?q=%E5%B9%B4%22%29"
+    assert line == f"出处 [1] [关于\\[我们\\] \\!]({link}) \n\n年假\n\n"
+    for url in ("javascript:alert(1)", "ftp://a.example/", ""):
+        (line,) = document_list([Citation("kb", "x.html", "年假", {"url": url})])
+        assert line.startswith("出处 [1] [x.html](/api/knowledge_base/download_doc?")
