@@ -126,3 +126,50 @@ def test_secrets_are_not_shown(load: Any) -> None:
     settings = load("[model_setting]\nOPENAI-API.API_KEY = very-secret\n")
     assert settings.openai_api_api_key == SecretStr("very-secret")
     assert "very-secret" not in repr(settings) + repr(Vendors(settings).default)
+
+
+CUSTOM = """
+[model_setting]
+CUSTOM_MODELS = {
+    "vllm": {"base_url": "http://10.0.0.5:8000/v1/", "model": "qwen3", "api_key": "v-secret",
+             "max_concurrency": 4, "output_price": 2.5},
+    "glm": {"preset": "zhipu-api", "model": "glm-4.7", "api_key": "g-secret"}}
+"""
+
+
+def test_any_number_of_models_of_ones_own(load: Any) -> None:
+    settings = load(f"{CUSTOM}ENABLE_LLM_MODEL = glm\nFALLBACK_MODELS = vllm, glm\n")
+    vendors = Vendors(settings)
+    vllm, glm = vendors.choose("vllm"), vendors.default
+    assert (vllm.base_url, vllm.model, vllm.bearer) == (
+        "http://10.0.0.5:8000/v1",
+        "qwen3",
+        "v-secret",
+    )
+    assert (vllm.operation.max_concurrency, vllm.operation.output_price) == (4, 2.5)
+    assert glm.base_url.startswith("https://open.bigmodel.cn/")
+    assert glm.temperature_near(0) == 0.01
+    assert [vendor.name for vendor in vendors.fallbacks_of(glm)] == ["vllm"]
+    assert [vendor.name for vendor in vendors.listed()] == ["glm", "vllm", "offline"]
+    assert (vendors.find("vllm"), vendors.find("nobody")) == (vllm, None)
+    shown = repr(settings) + repr(vllm)
+    assert "v-secret" not in shown
+    assert "g-secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ('CUSTOM_MODELS = {"a": {"base_url": "http://x", "apikey": "k"}}', "a.apikey"),
+        ('CUSTOM_MODELS = {"a": {"base_url": "x"}}', "a.base_url"),
+        ('CUSTOM_MODELS = {"a": {"model": "m"}}', "base_url is missing"),
+        ('CUSTOM_MODELS = {"a/b": {"base_url": "http://x"}}', "a/b"),
+        ('CUSTOM_MODELS = {"ollama": {"base_url": "http://x"}}', "ollama"),
+        ("CUSTOM_MODELS = [1", "CUSTOM_MODELS"),
+        ("FALLBACK_MODELS = ollama, nobody", "nobody"),
+    ],
+)
+def test_mistakes_in_models_of_ones_own_stop_the_start(lines: str, named: str, load: Any) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(f"[model_setting]\n{lines}\n")
+    assert named in str(raised.value)
