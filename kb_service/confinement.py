@@ -9,7 +9,7 @@ from pathlib import Path
 
 _FILES_MAX = 256
 _FILE_BYTES_MAX = 1 << 30  # of a file that it writes, as LibreOffice does
-_NICE = 5
+_NICE = 10  # a tenth of what the service gets that people wait for
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
 

@@ -1,13 +1,14 @@
 """The readable text of a web page, block by block."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from kb_service.loaders import LoadFault, Reading, Section
 from kb_service.loaders.encodings import decode
+from kb_service.loaders.furniture import furniture
 from kb_service.loaders.tables import table_or_text
 from kb_service.loaders.titles import TABLE, TEXT, sections_by_title
 
@@ -50,11 +51,12 @@ _UNCLOSED = frozenset(
         *("source", "track", "wbr", "param", "html", "body", "head"),
     )
 )
+_LEAST_OWN = 0.2  # of a page's text; where less is left, the marks of its site mean something else
 _DEPTH_MAX = 5_000  # the parser takes time by the square of it
 
 
 def load(path: Path, reading: Reading) -> Iterator[Section]:
-    sections = list(sections_by_title(blocks(page_text(path.read_bytes()))))
+    sections = list(sections_by_title(_own_blocks(page_text(path.read_bytes()))))
     if not sections:
         raise LoadFault("文件中没有文字。The file has no text.")
     return iter(sections)
@@ -73,6 +75,24 @@ def blocks(page: str) -> Iterator[tuple[int, str]]:
         yield from _Walk().over(tree.body)
 
 
+def _own_blocks(page: str) -> list[tuple[int, str]]:
+    """Without what its site repeats on every page, unless that is nearly all that there is."""
+    _check_depth(page)
+    tree = LexborHTMLParser(page)
+    if tree.body is None:
+        return []
+    everything = list(_Walk().over(tree.body))
+    if not (skipped := furniture(tree)):
+        return everything
+    own = list(_Walk(skipped).over(tree.body))
+    is_page = _length(own) >= _LEAST_OWN * _length(everything)
+    return own if is_page else everything
+
+
+def _length(found: list[tuple[int, str]]) -> int:
+    return sum(len(text) for _, text in found)
+
+
 def _check_depth(page: str) -> None:
     depth = 0
     for end, tag in _TAG.findall(page):
@@ -88,7 +108,8 @@ def _check_depth(page: str) -> None:
 class _Walk:
     """One pass over the nodes, without recursion: pages may be nested deeper than Python calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, skipped: Set[int] = frozenset()) -> None:
+        self._skipped = skipped
         self._words: list[str] = []
         self._preformatted = 0
 
@@ -111,7 +132,7 @@ class _Walk:
     def _whole(self, node: LexborNode) -> Iterator[tuple[int, str]] | None:
         """What a node gives that is not walked into; None for the others."""
         tag = node.tag or ""
-        if tag in _IGNORED or tag == "-comment":
+        if tag in _IGNORED or tag == "-comment" or node.mem_id in self._skipped:
             return iter(())
         if tag in _HEADINGS:
             return self._after_text(_HEADINGS[tag], " ".join(node.text().split()))

@@ -223,6 +223,35 @@ def test_markdown_tables_and_underlined_titles(load: Load) -> None:
     ]
 
 
+SITE = """<header><h1>年假</h1><ul><li>首页</li><li>登录</li></ul></header>
+<nav>导航一 导航二</nav><div class="breadcrumb">首页 &gt; 制度</div>%s
+<aside>相关文章</aside><div id="footer">版权所有</div><footer>联系我们</footer>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<p>员工每年享有十天年假。</p>", "员工每年享有十天年假。"),
+        (
+            "<main><p>员工每年享有十天年假。</p><aside>注意：须提前申请。</aside></main>",
+            "员工每年享有十天年假。\n注意：须提前申请。",
+        ),
+        (
+            "<div class='sidebar'><article><p>员工每年享有十天年假。</p></article></div>",
+            "员工每年享有十天年假。",
+        ),
+    ],
+)
+def test_html_leaves_out_what_a_site_repeats(load: Load, body: str, text: str) -> None:
+    (section,) = load(".html", SITE % body)
+    assert (section.metadata, section.text) == ({"title": "年假"}, f"年假\n{text}")
+
+
+def test_html_that_is_all_frame_is_read_all_the_same(load: Load) -> None:
+    page = "<nav>目录</nav><div class='nav'><p>员工每年享有十天年假，请提前申请。</p></div>"
+    assert "十天年假" in load(".html", page)[0].text
+
+
 def test_html_tables_are_filled_out_and_layout_is_not_a_table(load: Load) -> None:
     page = """<table><thead><tr><th rowspan=2>部门</th><th colspan=2>天数</th></tr>
     <tr><th>年假</th><th>病假</th></tr></thead><tr><td>研发<br>一部</td><td>10</td><td>5</td></tr></table>
