@@ -313,6 +313,7 @@ async def _in_background(
 ) -> None:
     """What need not be done before the service is ready."""
     await context.embedders.warm()
+    await parsers.clean()
     await parsers.warm()
     if settings.kb_sample:
         await first_start.create_sample(context, rows)

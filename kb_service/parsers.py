@@ -23,7 +23,7 @@ import orjson
 
 from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions, SplitPreview
 from kb_service.loaders import LoadFault
-from kb_service.loaders.libreoffice import remove_folders
+from kb_service.loaders.libreoffice import remove_folders, remove_leftovers
 from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent
@@ -81,6 +81,11 @@ class ParserPool:
         with suppress(LoadFault):  # it is in the log, and the first document tries again
             async with self._child():
                 pass
+
+    @staticmethod
+    async def clean() -> None:
+        """What a process of this service left behind that was killed while it read a document."""
+        await asyncio.to_thread(remove_leftovers)
 
     async def close(self) -> None:
         while self._idle:

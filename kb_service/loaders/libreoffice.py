@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from kb_service.loaders import LoadFault, Reading, Section
 
+_NAME = "chat2llm-office-"
 _PLACES = (
     "/Applications/LibreOffice.app/Contents/MacOS/soffice",
     "/opt/libreoffice/program/soffice",
@@ -53,8 +56,40 @@ def remove_folders(pid: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_leftovers() -> None:
+    """The same of processes that are no more, with the LibreOffice that may still be at work.
+
+    A parser process ends with the service, whatever killed that; what it started does not.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_NAME}*-*"):
+        pid = folder.name.removeprefix(_NAME).partition("-")[0]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            for process in _working_in(folder):
+                with suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _working_in(folder: Path) -> Iterator[int]:
+    """Only Linux tells; elsewhere it ends by itself."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.fsencode(f"{folder}/") in (process / "cmdline").read_bytes():
+                yield int(process.name)
+
+
 def _prefix(pid: int) -> str:
-    return f"chat2llm-office-{pid}-"
+    return f"{_NAME}{pid}-"
 
 
 def _program(source: str) -> str:

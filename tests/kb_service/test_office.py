@@ -1,6 +1,11 @@
 """What Word and PowerPoint documents hold besides plain paragraphs, made part by part."""
 
 import io
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from lxml import etree
 from pptx.util import Inches
 
 from kb_service.loaders import LoadFault, Reading, Section, docx_numbers, open_document
+from kb_service.loaders.libreoffice import remove_leftovers
 from tests.kb_service.documents import docx_file, xlsx_file, zip_file
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -187,3 +193,23 @@ def test_entities_in_office_xml_do_not_grow(path: Path, name: str) -> None:
     except (LoadFault, ValueError, etree.XMLSyntaxError):  # the process says it is damaged
         return
     assert sum(len(section.text) for section in sections) < 1_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process works on")
+def test_a_conversion_that_outlived_the_service_is_ended() -> None:
+    parser = subprocess.Popen(["true"])
+    parser.wait()
+    left = Path(tempfile.mkdtemp(prefix=f"chat2llm-office-{parser.pid}-"))
+    own = Path(tempfile.mkdtemp(prefix=f"chat2llm-office-{os.getpid()}-"))
+    asleep = (sys.executable, "-c", "import time; time.sleep(60)")
+    office = subprocess.Popen([*asleep, f"-env:UserInstallation={(left / 'profile').as_uri()}"])
+    other = subprocess.Popen([*asleep, f"-env:UserInstallation={(own / 'profile').as_uri()}"])
+    try:
+        remove_leftovers()
+        assert office.wait(10) == -signal.SIGKILL
+        assert (left.exists(), own.exists(), other.poll()) == (False, True, None)
+    finally:
+        own.rmdir()
+        for process in (office, other):
+            process.kill()
+            process.wait()
