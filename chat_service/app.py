@@ -48,6 +48,7 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     # Not included: FastAPI would make each route anew, and match it twice for every request.
     app.routes.extend(chat.router.routes)
     app.routes.extend(search.router.routes)
+    app.routes.extend(agent.router.routes)
     app.routes.extend(completion.router.routes)
     app.routes.extend(server.router.routes)
     app.routes.extend(mcp.router.routes)
@@ -107,7 +108,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             app.state.web_chat = WebChat(app.state.web_search, vendor_models, context_tokens=budget)
             app.state.agent_chat = AgentChat(
                 _toolbox(settings, kb, app.state.web_search, outside),
-                models,
+                vendor_models,
                 Limits(
                     steps=settings.agent_steps,
                     seconds=settings.agent_timeout,
@@ -142,9 +143,7 @@ def _deadlines(settings: ChatSettings) -> Deadlines:
     )
 
 
-def _toolbox(
-    settings: ChatSettings, kb: KbClient, search: WebSearch, outside: Outside
-) -> Toolbox:
+def _toolbox(settings: ChatSettings, kb: KbClient, search: WebSearch, outside: Outside) -> Toolbox:
     tokens = settings.mcp_tokens.get_secret_value()
     return Toolbox(
         allowed=AllowLists(settings.agent_tools, settings.agent_tools_by_client),

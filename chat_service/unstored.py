@@ -49,11 +49,11 @@ class Speaker:
             async for tokens in stream:
                 await self.say(tokens)
 
-    async def explain(self, work: Awaitable[None]) -> None:
-        """Do the work; when it fails, say so after what was already said."""
+    async def explain(self, work: Awaitable[None]) -> str:
+        """Do the work; when it fails, say so after what was already said, and return that."""
         try:
             await work
-            return
+            return ""
         except (ModelError, SearchFailed) as error:
             logger.warning("%s", error.detail)
             failure = str(error)
@@ -64,3 +64,4 @@ class Speaker:
             logger.exception("an answer failed")
             failure = _UNKNOWN_FAILURE
         await self.say([f"\n\n{failure}" if self.said else failure])
+        return failure

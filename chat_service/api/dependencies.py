@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from chat_service.agent.chat import AgentChat
 from chat_service.answer import Answering
 from chat_service.completion import Completions
 from chat_service.vendors import Vendors
@@ -44,9 +45,15 @@ async def _completions(request: Request) -> Completions:
     return completions
 
 
+async def _agent_chat(request: Request) -> AgentChat:
+    agent_chat: AgentChat = request.app.state.agent_chat
+    return agent_chat
+
+
 CallerHeader = Annotated[str, Depends(_caller_header)]
 AnsweringDep = Annotated[Answering, Depends(_answering)]
 VendorsDep = Annotated[Vendors, Depends(_vendors)]
 WebChatDep = Annotated[WebChat, Depends(_web_chat)]
 WebSearchDep = Annotated[WebSearch, Depends(_web_search)]
 CompletionsDep = Annotated[Completions, Depends(_completions)]
+AgentChatDep = Annotated[AgentChat, Depends(_agent_chat)]

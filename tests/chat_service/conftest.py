@@ -26,8 +26,8 @@ SIGNING_KEY = Ed25519PrivateKey.generate()
 SESSION_ID = "5" * 32
 
 
-def caller_header(*scopes: str) -> dict[str, str]:
-    caller = Caller("7", "u1", "Ann", scopes or ("chat", "kb:read"))
+def caller_header(*scopes: str, client_id: str = "7") -> dict[str, str]:
+    caller = Caller(client_id, "u1", "Ann", scopes or ("chat", "kb:read"))
     return {CALLER_HEADER: sign_caller(caller, SIGNING_KEY, expires_at=time.time() + 86_400)}
 
 

@@ -10,8 +10,8 @@ from tests.chat_service.standins import KbStandIn, SessionStandIn
 from tests.fakes.vendor import VendorServer
 
 HEAVY = {
-    *("langchain", "langchain_core", "langchain_openai", "openai", "mcp"),
-    *("numpy", "alembic", "jinja2"),
+    *("langchain", "langchain_core", "langchain_openai", "langgraph", "openai", "mcp"),
+    *("ddgs", "jsonschema", "numpy", "alembic", "jinja2"),
 }
 PROGRAM = """
 import asyncio, json, sys

@@ -79,6 +79,21 @@ def tokens(words: Sequence[str] = WORDS, *, pace: float = 0) -> Behaviour:
     return chunks([event(word) for word in words] + list(END), pace=pace)
 
 
+def tool_calls(*calls: tuple[str, dict[str, Any]], said: Sequence[str] = ()) -> Behaviour:
+    """An answer that calls tools, names first and arguments in halves, as vendors stream them."""
+    parts = [event(word) for word in said]
+    for index, (name, arguments) in enumerate(calls):
+        text = json.dumps(arguments, ensure_ascii=False)
+        half = len(text) // 2
+        function = {"name": name, "arguments": ""}
+        call = {"index": index, "id": f"call-{index}", "type": "function", "function": function}
+        parts.append(event(None, delta={"tool_calls": [call]}))
+        for piece in (text[:half], text[half:]):
+            call = {"index": index, "function": {"arguments": piece}}
+            parts.append(event(None, delta={"tool_calls": [call]}))
+    return chunks([*parts, event(None, finish_reason="tool_calls"), DONE])
+
+
 def chunks(parts: Iterable[bytes], *, pace: float = 0, cut: bool = False) -> Behaviour:
     """These HTTP chunks; `cut` closes the connection instead of ending the answer."""
     parts = list(parts)

@@ -1,0 +1,43 @@
+"""Chat with an agent."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+
+from chat_service.agent.chat import Task
+from chat_service.api.dependencies import AgentChatDep, CallerHeader, may_chat
+from chat_service.api.stream import STREAMED, AnswerStream
+from chat_service.history import Message
+from chat_service.llm import Sampling
+from chat_service.schemas import AgentChatRequest
+from chat_service.wire import Format
+from servicekit.errors import EnvelopeRoute
+from servicekit.identity import Caller
+
+router = APIRouter(route_class=EnvelopeRoute)
+
+
+@router.post(
+    "/chat/agent_chat",
+    tags=["chat"],
+    summary="Chat with an agent that uses tools",
+    response_class=Response,
+    responses=STREAMED,
+)
+async def agent_chat(
+    body: AgentChatRequest,
+    caller: Annotated[Caller, may_chat],
+    header: CallerHeader,
+    agent: AgentChatDep,
+) -> Response:
+    task = Task(
+        query=body.query,
+        caller=header,
+        client_id=caller.client_id,
+        history=[Message(item.role, item.content) for item in body.history],
+        model_name=body.model_name,
+        sampling=Sampling(body.temperature, body.token_limit),
+        prompt_name=body.prompt_name,
+    )
+    return AnswerStream(partial(agent.answer, task), Format.agent(), whole=not body.stream)
