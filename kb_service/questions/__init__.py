@@ -99,17 +99,17 @@ class Questions:
 
     async def add(self, caller: Caller, new: NewQuestion) -> Question:
         """Raises NoSuchKnowledgeBase, OutOfReach, or QuestionTaken."""
-        self.check_place(caller, new.kb_name)
+        place = self.place(caller, new.kb_name)
         owner = _owner(caller)
-        if question_key(new.query) in await self._store.keys(Shelf.only(new.kb_name, owner)):
-            raise QuestionTaken
-        return await self._store.add(new, owner_client=owner)
+        await self._refuse_known(new, owner)
+        (added,) = await self._store.add_all([new], place, owner_client=owner)
+        return added
 
     async def add_all(
         self, caller: Caller, new: Sequence[NewQuestion], kb_name: str | None
     ) -> list[bool]:
         """Whether each is new there. Raises NoSuchKnowledgeBase or OutOfReach."""
-        self.check_place(caller, kb_name)
+        place = self.place(caller, kb_name)
         owner, added = _owner(caller), list[NewQuestion]()
         known = set(await self._store.keys(Shelf.only(kb_name, owner)))
         results = []
@@ -120,13 +120,16 @@ class Questions:
                 known.add(key)
                 added.append(one)
         if added:
-            await self._store.add_all(added, owner_client=owner)
+            await self._store.add_all(added, place, owner_client=owner)
         return results
 
     async def change(self, caller: Caller, question_id: int, changed: NewQuestion) -> Question:
-        """Raises NoSuchQuestion, NoSuchKnowledgeBase or OutOfReach."""
-        self.check_place(caller, changed.kb_name)
-        if not await self._store.change(question_id, changed, self._changeable(caller)):
+        """Raises NoSuchQuestion, NoSuchKnowledgeBase, OutOfReach or QuestionTaken."""
+        place = self.place(caller, changed.kb_name)
+        known = await self.find(caller, question_id)
+        if _words(known) != _words(changed):
+            await self._refuse_known(changed, known.owner_client)
+        if not await self._store.change(question_id, changed, place, self._changeable(caller)):
             raise NoSuchQuestion
         return await self.find(caller, question_id)
 
@@ -143,27 +146,36 @@ class Questions:
         Raises NoSuchKnowledgeBase or OutOfReach.
         """
         kb_name = kb_name or None
-        self.check_place(caller, kb_name)
+        place = self.place(caller, kb_name)
         if question_id is None:
-            await self._store.add(NewQuestion(query, kb_name), owner_client=_owner(caller))
+            new = [NewQuestion(query, kb_name)]
+            await self._store.add_all(new, place, owner_client=_owner(caller))
             return True
         known = await self._store.find(question_id, self._changeable(caller))
         if known is None:
             return False
         changed = NewQuestion(query, kb_name, known.answer, known.enable)
-        return await self._store.change(question_id, changed, self._changeable(caller))
+        return await self._store.change(question_id, changed, place, self._changeable(caller))
 
     async def suggest(self, kb: KnowledgeBase, number: int) -> list[Suggestion]:
         """Questions that the headings of its files would answer; nothing of them is kept."""
         known = await self._store.keys(Shelf([kb.name], ()))
         return suggestions(await self._store.headings(kb.id), known, number)
 
-    def check_place(self, caller: Caller, kb_name: str | None) -> None:
-        """Whether questions of the caller may be there. Raises NoSuchKnowledgeBase, OutOfReach."""
+    def place(self, caller: Caller, kb_name: str | None) -> KnowledgeBase | None:
+        """Where questions of the caller may be, None for free chat.
+
+        Raises NoSuchKnowledgeBase or OutOfReach.
+        """
         if kb_name is not None:
-            self._knowledge_bases.writable(kb_name, caller)
-        elif caller.confined_to is not None:
+            return self._knowledge_bases.writable(kb_name, caller)
+        if caller.confined_to is not None:
             raise OutOfReach
+        return None
+
+    async def _refuse_known(self, new: NewQuestion, owner: str) -> None:
+        if question_key(new.query) in await self._store.keys(Shelf.only(new.kb_name, owner)):
+            raise QuestionTaken
 
     def _offered(self, caller: Caller, kb_name: str | None) -> Shelf:
         of_free_chat = (caller.client_id, _OPERATORS)
@@ -179,6 +191,11 @@ class Questions:
         if caller.confined_to is not None:
             return Shelf(names, ())
         return Shelf(names, None if caller.may("admin") else (caller.client_id,))
+
+
+def _words(question: Question | NewQuestion) -> tuple[str | None, str | None]:
+    """What makes it the same question: its words, and where it is asked."""
+    return question_key(question.query), question.kb_name
 
 
 def _owner(caller: Caller) -> str:

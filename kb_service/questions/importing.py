@@ -56,7 +56,7 @@ class QuestionImport:
         self, caller: Caller, name: str, file: BinaryIO, kb_name: str | None
     ) -> list[Line]:
         """Raises NotImported, NoSuchKnowledgeBase or OutOfReach."""
-        self._questions.check_place(caller, kb_name)  # before anything is read
+        self._questions.place(caller, kb_name)  # before anything is read
         extension = extension_of(name)
         if extension not in FORMATS:
             raise NotImported(

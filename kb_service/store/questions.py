@@ -6,9 +6,12 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, update
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from kb_service.entities import Candidate, Heading, NewQuestion, Question
-from kb_service.models import ChunkRow, FileRow, QuestionRow
+from kb_service.entities import Candidate, Heading, KnowledgeBase, NewQuestion, Question
+from kb_service.errors import NoSuchKnowledgeBase
+from kb_service.models import ChunkRow, FileRow, KnowledgeBaseRow, QuestionRow
+from kb_service.names import shown
 from kb_service.question_keys import question_key
 from servicekit.database import Database
 
@@ -85,20 +88,26 @@ class QuestionStore:
             keys = select(col(QuestionRow.match_key)).where(shelf.condition)
             return list(await session.exec(keys))
 
-    async def add(self, new: NewQuestion, *, owner_client: str) -> Question:
-        row = _row(new, owner_client)
+    async def add_all(
+        self, new: Sequence[NewQuestion], place: KnowledgeBase | None, *, owner_client: str
+    ) -> list[Question]:
+        """Raises NoSuchKnowledgeBase when it was deleted meanwhile."""
+        rows = [_row(one, owner_client) for one in new]
         async with self._database.transaction() as session:
-            session.add(row)
-        return _entity(row)
+            await _hold(session, place)
+            session.add_all(rows)
+        return [_entity(row) for row in rows]
 
-    async def add_all(self, new: Sequence[NewQuestion], *, owner_client: str) -> None:
-        async with self._database.transaction() as session:
-            session.add_all([_row(one, owner_client) for one in new])
+    async def change(
+        self, question_id: int, changed: NewQuestion, place: KnowledgeBase | None, shelf: Shelf
+    ) -> bool:
+        """False when there is no such question on the shelf.
 
-    async def change(self, question_id: int, changed: NewQuestion, shelf: Shelf) -> bool:
-        """False when there is no such question on the shelf."""
+        Raises NoSuchKnowledgeBase when its new place was deleted meanwhile.
+        """
         change = update(QuestionRow).where(col(QuestionRow.id) == question_id, shelf.condition)
         async with self._database.transaction() as session:
+            await _hold(session, place)
             done = await session.exec(change.values(**_columns(changed)))
             return bool(done.rowcount)
 
@@ -138,6 +147,14 @@ class QuestionStore:
         )
         async with self._database.reading() as session:
             return [Heading(name, path) for name, path in await session.exec(rows)]
+
+
+async def _hold(session: AsyncSession, place: KnowledgeBase | None) -> None:
+    """Nobody deletes it before this transaction is over; one of its name is another one."""
+    if place:
+        row = select(KnowledgeBaseRow.id).where(col(KnowledgeBaseRow.id) == place.id)
+        if (await session.exec(row.with_for_update())).first() is None:
+            raise NoSuchKnowledgeBase(shown(place.name))
 
 
 def _row(new: NewQuestion, owner_client: str) -> QuestionRow:

@@ -16,9 +16,12 @@ from alembic import command
 from alembic.config import Config
 
 from kb_service import models
+from kb_service.entities import NewQuestion
+from kb_service.errors import NoSuchKnowledgeBase
 from kb_service.question_keys import question_key
 from kb_service.settings import KbSettings
-from servicekit.database import sqlite_url
+from kb_service.store import KnowledgeBaseStore, QuestionStore, Shelf
+from servicekit.database import Database, sqlite_url
 from tests.kb_service.conftest import ADMIN, OWNER, READER, STRANGER, Kb, caller_header, connected
 
 PATH, OFFERED = "/admin/questions", "/recommend/question"
@@ -369,3 +372,40 @@ def test_questions_of_an_older_schema_are_recognised(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "kb.db")) as database:
         rows = database.execute("SELECT query, match_key FROM question ORDER BY id").fetchall()
     assert rows == [(query, question_key(query)) for query in queries]
+
+
+async def test_a_change_makes_no_second_of_the_same(kb: Kb) -> None:
+    await kb.create()
+    first = await add(kb, "年假几天？", knowledge_base="kb1")
+    second = await add(kb, "病假几天？", knowledge_base="kb1")
+    free = await add(kb, "年假几天？")
+    is_problem(await change(kb, second["id"], query="年假几天"), 409, "conflict")
+    is_problem(await change(kb, free["id"], knowledge_base="kb1"), 409, "conflict")
+    for body in ({"query": "年假几天?"}, {"enabled": False}, {"query": "婚假几天？"}):
+        assert (await change(kb, first["id"], **body)).status_code == 200
+    assert (await change(kb, second["id"], query="年假几天")).status_code == 200
+
+
+async def test_a_knowledge_base_that_goes_takes_questions_to_come_with_it(
+    make_settings: Make,
+) -> None:
+    """Else they would be offered in a later one of the same name, whosever that is."""
+    database = Database(sqlite_url(make_settings().folder / "kb.db"), package="kb_service")
+    rows, store = KnowledgeBaseStore(database), QuestionStore(database)
+    options: dict[str, Any] = {
+        "vs_type": "faiss",
+        "embed_model": "",
+        "owner_client": "7",
+        "questions": (),
+    }
+    gone = await rows.add("kb1", zh_name="", info="", **options)
+    (known,) = await store.add_all([NewQuestion("年假几天？")], None, owner_client="7")
+    await rows.remove(gone)
+    await rows.add("kb1", zh_name="", info="", **options)
+    new = NewQuestion("病假几天？", "kb1")
+    with pytest.raises(NoSuchKnowledgeBase):
+        await store.add_all([new], gone, owner_client="7")
+    with pytest.raises(NoSuchKnowledgeBase):
+        await store.change(known.id, new, gone, Shelf([], None))
+    assert await store.keys(Shelf(["kb1"], None)) == [question_key("年假几天？")]
+    await database.close()
