@@ -7,26 +7,45 @@ longer configured is found by words alone.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any, Protocol
 
 import anyio
 
 from kb_service.embeddings.available import LEXICAL, Embedders, EmbeddingModel
+from kb_service.embeddings.calibration import calibrate, limit_for, similarity_at
+from kb_service.entities import Calibration
 from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where
 from servicekit.errors import UpstreamError
 
+_USUAL = Calibration()
+
 logger = logging.getLogger(__name__)
-# The vector of a question for each collection to ask; None: ask it by words alone.
-Question = Mapping[str, list[float] | None]
 
 
-class DenseSizes(Protocol):
-    """Lengths of vectors, so that a start needs no call to a vendor."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The vector of a question, and the cosine at distance 1 for such questions."""
+
+    vector: list[float]
+    limit: float
+
+
+# For each collection to ask; None: ask it by words alone.
+Question = Mapping[str, Asked | None]
+
+
+class Measures(Protocol):
+    """What is known of a collection's vectors, so that a start needs no call to a vendor."""
 
     async def dense_size(self, collection: str) -> int | None: ...
 
     async def remember_dense_size(self, collection: str, size: int) -> None: ...
+
+    async def calibration(self, collection: str) -> Calibration | None: ...
+
+    async def remember_calibration(self, collection: str, calibration: Calibration) -> None: ...
 
 
 class CollectionSet:
@@ -34,12 +53,13 @@ class CollectionSet:
         self,
         embedders: Embedders,
         open_collection: Callable[[str], VectorIndex],
-        sizes: DenseSizes | None = None,
+        measures: Measures | None = None,
     ) -> None:
         self.embedders = embedders
-        self._open_collection, self._sizes = open_collection, sizes
+        self._open_collection, self._measures = open_collection, measures
         self._open: dict[str, VectorIndex] = {}
         self._opening = anyio.Lock()
+        self._calibrations: dict[str, Calibration] = {}
 
     async def open(self, name: str) -> VectorIndex | None:
         """None while nobody knows how long its vectors are: nothing is in it then."""
@@ -68,9 +88,11 @@ class CollectionSet:
     ) -> list[Hit]:
         """The best of each collection in turn, best first."""
         found: list[list[Hit]] = []
-        for name, dense in question.items():
+        for name, asked in question.items():
             if index := await self.open(name):
-                found.append(await index.query(kb_id, sparse, dense, limit, where))
+                vector = asked.vector if asked else None
+                hits = await index.query(kb_id, sparse, vector, limit, where)
+                found.append([_on_the_usual_scale(hit, asked) for hit in hits])
         if len(found) == 1:
             return found[0]
         return [hit for hit in chain.from_iterable(zip_longest(*found)) if hit]
@@ -79,6 +101,7 @@ class CollectionSet:
         index = await self.open(name)
         assert index is not None  # its embedder has made vectors by now
         await index.upsert(points)
+        await self._measure(name)
 
     async def delete(self, name: str | None, kb_id: int, version: str) -> None:
         """From all that are open when nobody knows any more which one has it."""
@@ -112,23 +135,55 @@ class CollectionSet:
         model = self.embedders.of_collection(name)
         embedder = model.embedder if model else None
         size = embedder.size if embedder else None
-        if self._sizes and name != LEXICAL:
-            known = await self._sizes.dense_size(name)
+        if self._measures and name != LEXICAL:
+            known = await self._measures.dense_size(name)
             if size and size != known:
-                await self._sizes.remember_dense_size(name, size)
+                await self._measures.remember_dense_size(name, size)
             size = size or known
+            if calibration := await self._measures.calibration(name):
+                self._calibrations[name] = calibration
         if size is None and name != LEXICAL:
             return
         index = self._open_collection(name)
         await index.ensure(size)
         self._open[name] = index
 
-    async def _vector(self, name: str, query: str) -> list[float] | None:
+    async def _measure(self, name: str) -> None:
+        """With the first vectors of a model, once; when it fails, after the next start."""
+        model = self.embedders.of_collection(name)
+        if name in self._calibrations or model is None or model.embedder is None:
+            return
+        self._calibrations[name] = _USUAL
+        try:
+            calibration = await calibrate(model.embedder)
+        except UpstreamError as error:
+            logger.warning("the embedding model %s could not be measured: %s", name, error)
+            return
+        self._calibrations[name] = calibration
+        if self._measures:
+            await self._measures.remember_calibration(name, calibration)
+        if calibration.chinese is None:
+            logger.warning(
+                "the embedding model %s does not know Chinese: questions in Chinese are searched "
+                "by words alone. 该向量模型不支持中文，中文问题只按词检索。",
+                model.name,
+            )
+
+    async def _vector(self, name: str, query: str) -> Asked | None:
         model = self.embedders.of_collection(name)
         if model is None or model.embedder is None:
             return None
+        limit = limit_for(self._calibrations.get(name, _USUAL), query)
+        if limit is None:
+            return None
         try:
-            return await model.embedder.embed_query(query)
+            return Asked(await model.embedder.embed_query(query), limit)
         except UpstreamError:
             logger.warning("searching by words alone, the embedder failed", exc_info=True)
             return None
+
+
+def _on_the_usual_scale(hit: Hit, asked: Asked | None) -> Hit:
+    if asked is None or hit.similarity is None:
+        return hit
+    return replace(hit, similarity=similarity_at(asked.limit, hit.similarity))

@@ -161,6 +161,14 @@ class SplitPreview:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """The cosine at distance 1 by kind of question; None: the model knows no such language."""
+
+    chinese: float | None = 0.5
+    other: float | None = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class KeptVector:
     """32-bit floats, little-endian; `is_cut` when the text was longer than the model reads."""
 

@@ -383,12 +383,13 @@ class EmbeddingRow(SQLModel, table=True):
 
 
 class CollectionRow(SQLModel, table=True):
-    """Length of the dense vectors in a collection, so that a start needs no call to a vendor."""
+    """What is known of the dense vectors in a collection, so that a start needs no vendor."""
 
     __tablename__ = "vector_collection"
 
     name: str = Field(primary_key=True, max_length=255)
     dense_size: int
+    calibration: dict[str, Any] | None = Field(default=None, sa_type=_MAYBE_JSON)
 
 
 class MilestoneRow(SQLModel, table=True):

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
 
 import anyio
-from sqlalchemy import and_, delete, insert, or_
+from sqlalchemy import and_, delete, insert, or_, update
 from sqlmodel import col, select
 
-from kb_service.entities import CustomDoc, Labels, Lease, LiveVersion
+from kb_service.entities import Calibration, CustomDoc, Labels, Lease, LiveVersion
 from kb_service.errors import LeaseLost
 from kb_service.models import (
     BUILDING,
@@ -164,7 +165,21 @@ class VersionStore:
 
     async def remember_dense_size(self, collection: str, size: int) -> None:
         async with self._database.transaction() as session:
-            await session.merge(CollectionRow(name=collection, dense_size=size))
+            row = await session.get(CollectionRow, collection)
+            row = row or CollectionRow(name=collection, dense_size=size)
+            row.dense_size = size
+            session.add(row)
+
+    async def calibration(self, collection: str) -> Calibration | None:
+        async with self._database.reading() as session:
+            row = await session.get(CollectionRow, collection)
+        return Calibration(**row.calibration) if row and row.calibration else None
+
+    async def remember_calibration(self, collection: str, calibration: Calibration) -> None:
+        """Of a collection whose size is known."""
+        change = update(CollectionRow).where(col(CollectionRow.name) == collection)
+        async with self._database.transaction() as session:
+            await session.exec(change.values(calibration=asdict(calibration)))
 
 
 def _row(version: str, kb_id: int, collection: str, labels: Labels) -> VersionRow:

@@ -17,7 +17,10 @@ TAGS = "tags"
 UPLOADED = "uploaded"
 PAGE = "metadata.page"
 UPSERT_BATCH = 50  # the embedded engine holds the GIL for about 2 ms on as many points
-RRF_K = 60
+# Measured with a small English model on passages of three lengths: a little better than 60, while
+# what both legs have still comes before what one has alone. Deeper lists change nothing.
+RRF_K = 10
+PREFETCH_LEAST = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import qdrant_edge as engine
 from kb_service.vectors import (
     DENSE,
     KB_ID,
+    PREFETCH_LEAST,
     RRF_K,
     SPARSE,
     UPSERT_BATCH,
@@ -203,11 +204,12 @@ def _lexical(
 def _hybrid(
     kb_id: int, sparse: SparseVector, dense: list[float], limit: int, wanted: engine.Filter
 ) -> engine.QueryRequest:
+    depth = max(limit, PREFETCH_LEAST)
     by_words = engine.Prefetch(
-        limit=limit, query=_nearest(sparse), filter=wanted, params=_idf_of(kb_id)
+        limit=depth, query=_nearest(sparse), filter=wanted, params=_idf_of(kb_id)
     )
     by_meaning = engine.Prefetch(
-        limit=limit, query=engine.Query.Nearest(dense, using=DENSE), filter=wanted
+        limit=depth, query=engine.Query.Nearest(dense, using=DENSE), filter=wanted
     )
     fusion: Any = engine.Fusion.Rrf(k=RRF_K)  # its stub does not say that it is a Fusion
     return engine.QueryRequest(

@@ -10,6 +10,7 @@ from qdrant_client import AsyncQdrantClient, models
 
 from kb_service.vectors import (
     DENSE,
+    PREFETCH_LEAST,
     RRF_K,
     SPARSE,
     UPSERT_BATCH,
@@ -158,10 +159,11 @@ class QdrantIndex:
         limit: int,
         wanted: models.Filter,
     ) -> list[models.ScoredPoint]:
+        depth = max(limit, PREFETCH_LEAST)
         by_words = models.Prefetch(
-            query=vector(sparse), using=SPARSE, filter=wanted, params=idf_of(kb_id), limit=limit
+            query=vector(sparse), using=SPARSE, filter=wanted, params=idf_of(kb_id), limit=depth
         )
-        by_meaning = models.Prefetch(query=dense, using=DENSE, filter=wanted, limit=limit)
+        by_meaning = models.Prefetch(query=dense, using=DENSE, filter=wanted, limit=depth)
         answer = await self._read(
             partial(
                 self._client.query_points,

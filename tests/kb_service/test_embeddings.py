@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from kb_service.embeddings import Embedded
 from kb_service.embeddings.endpoint import OpenAIEmbedder
+from kb_service.embeddings.probes import CHINESE, ENGLISH
 from kb_service.settings import KbSettings
 from servicekit.errors import UpstreamError
 from tests.kb_service.conftest import connected
@@ -28,13 +29,16 @@ TRAVEL = ("b.txt", "出差住宿标准为每晚五百元。".encode())
 
 @dataclass
 class Endpoint:
-    """Counts as a vector how often each of a few words occurs; `script` holds other answers."""
+    """Counts as a vector how often each of a few words occurs; `script` holds other answers.
+
+    It also knows which questions and passages belong together that models are measured with.
+    """
 
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     script: list[tuple[int, Any]] = field(default_factory=list)
-    size: int = 8
+    size: int = 16
 
     async def answer(self, request: Request) -> Response:
         body = await request.json()
@@ -53,9 +57,12 @@ class Endpoint:
     def vector(self, text: str) -> list[float]:
         digest = hashlib.sha256(text.encode()).digest()
         meaning = [float(any(word in text for word in words)) * 10 for words in MEANINGS]
+        if text in PROBES:
+            return [*meaning, *(float(n == PROBES[text] % 12) for n in range(self.size - 2))]
         return [*meaning, *(byte / 255 for byte in digest)][: self.size]
 
 
+PROBES = {text: n for n, pair in enumerate([*ENGLISH, *CHINESE]) for text in pair}
 MEANINGS = (("年假", "休息", "假期"), ("出差", "住宿", "酒店"))
 
 
@@ -96,7 +103,7 @@ async def test_batches_in_order_with_the_key(endpoint: Endpoint) -> None:
     texts = [f"第{number}段" for number in range(150)]
     async with embedder_of(endpoint) as embedder:
         assert (await embedder.embed(texts)).vectors == [endpoint.vector(text) for text in texts]
-        assert embedder.size == 8
+        assert embedder.size == 16
         assert await embedder.embed([]) == Embedded([])
     assert sorted(len(request["input"]) for request in endpoint.requests) == [22, 64, 64]
     assert {request["model"] for request in endpoint.requests} == {"m"}
@@ -144,7 +151,7 @@ async def test_vectors_of_another_length_are_refused(endpoint: Endpoint) -> None
     async with embedder_of(endpoint) as embedder:
         await embedder.embed(["x"])
         endpoint.size = 4
-        with pytest.raises(UpstreamError, match="length 4, expected 8"):
+        with pytest.raises(UpstreamError, match="length 4, expected 16"):
             await embedder.embed(["x"])
 
 

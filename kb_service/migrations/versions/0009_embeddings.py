@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     # What was there is the name of a collection; "" follows the installation's default model.
     op.execute("UPDATE knowledge_base SET embed_model = ''")
+    op.add_column("vector_collection", sa.Column("calibration", sa.JSON()))
     op.create_table(
         "embedding",
         sa.Column("key", sa.LargeBinary(20), primary_key=True),
