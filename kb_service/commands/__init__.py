@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from kb_service.commands import evaluation
 from kb_service.commands.importing import Import
 from kb_service.commands.remote import CommandFault, Remote
 
@@ -14,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     """Without a command the service runs."""
     made = argparse.ArgumentParser(
         prog="python -m kb_service",
-        description="Serve, or import a folder. 启动服务，或导入文件夹。",
+        description="Serve, import files, or measure retrieval. 启动服务、导入文件或评测检索。",
     )
     made.add_argument("--config", metavar="FILE", help="config.ini to read 配置文件")
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
@@ -29,13 +30,19 @@ def parser() -> argparse.ArgumentParser:
     importing.add_argument("folder", metavar="DIR", type=Path, help="folder, or zip file 文件夹")
     importing.add_argument("--kb", required=True, metavar="NAME", help="knowledge base 知识库名称")
     importing.add_argument("--create", action="store_true", help="make it if need be 不存在时新建")
-    importing.add_argument("--url", default=_URL, help=f"of the gateway 网关地址 ({_URL})")
-    importing.add_argument("--key-file", metavar="FILE", type=Path, help="API key 密钥文件")
+    _add_gateway(importing)
+    for one in evaluation.add_commands(commands):
+        _add_gateway(one)
     return made
 
 
+def _add_gateway(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", default=_URL, help=f"of the gateway 网关地址 ({_URL})")
+    command.add_argument("--key-file", metavar="FILE", type=Path, help="API key 密钥文件")
+
+
 def run(arguments: argparse.Namespace, key: str) -> int:
-    """The exit code: 1 when files were refused. Raises CommandFault."""
+    """The exit code: 1 when not all went well. Raises CommandFault."""
     if arguments.key_file:
         try:
             key = arguments.key_file.read_text("utf-8").strip()
@@ -46,6 +53,9 @@ def run(arguments: argparse.Namespace, key: str) -> int:
             "缺少 API 密钥：请使用 --key-file 或环境变量 CHAT2LLM_API_KEY。"
             "No API key: give --key-file or set CHAT2LLM_API_KEY."
         )
+    if arguments.command == "eval":
+        with Remote(arguments.url, key, arguments.kb) as remote:
+            return evaluation.run(arguments, remote)
     if not arguments.folder.exists():
         raise CommandFault(f"找不到 {arguments.folder}。There is no such folder.")
     with Remote(arguments.url, key, arguments.kb) as remote:

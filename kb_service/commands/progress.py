@@ -12,13 +12,13 @@ _SHOWN = 200
 
 
 class Progress:
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, name: str = "import 导入") -> None:
         self._total, self._done, self._said = total, 0, time.monotonic()
         self._bar = None
         if sys.stderr.isatty():
             from tqdm import tqdm  # the service, which knows this module too, does without
 
-            self._bar = tqdm(total=total, unit="", dynamic_ncols=True, desc="import 导入")
+            self._bar = tqdm(total=total, unit="", dynamic_ncols=True, desc=name)
 
     def __enter__(self) -> Self:
         return self
@@ -33,6 +33,12 @@ class Progress:
         elif time.monotonic() - self._said > _LINE_AFTER:
             self._said = time.monotonic()
             print(f"{self._done} / {self._total}", file=sys.stderr, flush=True)
+
+    def expect(self, total: int) -> None:
+        """It was not known before how many there are."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.total = total
 
     def close(self) -> None:
         if self._bar is not None:

@@ -27,7 +27,7 @@ class Remote:
         self, url: str, key: str, kb_name: str, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._kb_name, self._sleep = kb_name, sleep
-        self._path = f"/admin/knowledge-bases/{quote(kb_name, safe='')}"
+        self.path = f"/admin/knowledge-bases/{quote(kb_name, safe='')}"
         try:
             self._client = httpx.Client(
                 base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT
@@ -43,43 +43,47 @@ class Remote:
 
     def find_knowledge_base(self, *, create: bool) -> None:
         """Raises CommandFault when it is not there and shall not be made."""
-        answer = self._ask("GET", self._path)
+        answer = self.ask("GET", self.path)
         if answer.status_code == 404 and create:
-            answer = self._ask("POST", "/admin/knowledge-bases", json={"name": self._kb_name})
+            answer = self.ask("POST", "/admin/knowledge-bases", json={"name": self._kb_name})
         if answer.status_code == 404:
             raise CommandFault(
                 f"没有可写的知识库 {self._kb_name}，可加 --create 新建。"
                 f"There is no knowledge base {self._kb_name} to write to; --create makes it."
             )
-        _check(answer)
+        checked(answer)
 
     def known(self, files: Sequence[Mapping[str, Any]]) -> set[str]:
         """Names of the files that are there already with the same content."""
-        answer = self._ask("POST", f"{self._path}/files/known", json={"files": files})
-        return set(_check(answer)["known"])
+        answer = self.ask("POST", f"{self.path}/files/known", json={"files": files})
+        return set(checked(answer)["known"])
 
     def upload(
         self, files: Sequence[tuple[str, BinaryIO]]
     ) -> tuple[dict[int, str], dict[str, str]]:
         """Jobs and refusals, by name. Raises TooLarge."""
-        answer = self._ask(
+        answer = self.ask(
             "POST",
-            f"{self._path}/files",
+            f"{self.path}/files",
             rewind=[file for _, file in files],
             data={"override": "true"},
             files=[("files", file) for file in files],
         )
         if answer.status_code == 413:
             raise TooLarge(_detail(answer))
-        body = _check(answer)
+        body = checked(answer)
         return {job["id"]: job["file_name"] for job in body["jobs"]}, body["refused"]
 
     def job(self, job_id: int) -> dict[str, Any] | None:
         """None when it is gone, with its file or knowledge base."""
-        answer = self._ask("GET", f"/admin/jobs/{job_id}")
-        return None if answer.status_code == 404 else _check(answer)
+        answer = self.ask("GET", f"/admin/jobs/{job_id}")
+        return None if answer.status_code == 404 else checked(answer)
 
-    def _ask(
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        """What the service answers there. Raises CommandFault when it refuses."""
+        return checked(self.ask(method, path, **options))
+
+    def ask(
         self, method: str, path: str, *, rewind: Sequence[BinaryIO] = (), **options: Any
     ) -> httpx.Response:
         wait = 1.0
@@ -107,7 +111,8 @@ def _retry_after(answer: httpx.Response) -> float:
     return float(text) if text.isdecimal() else 0.0
 
 
-def _check(answer: httpx.Response) -> Any:
+def checked(answer: httpx.Response) -> Any:
+    """Raises CommandFault for a refusal."""
     if answer.is_success:
         return answer.json()
     raise CommandFault(f"{answer.status_code}: {_detail(answer)}")
