@@ -10,7 +10,7 @@ import orjson
 from chat_service.errors import ModelBroken, ModelUnreachable
 from chat_service.history import SYSTEM, Message, folded, has_system
 from chat_service.llm import Reply, Sampling
-from chat_service.llm.refusals import Refused, check_end, error_of, problem_of
+from chat_service.llm.refusals import Refused, check_end, error_of, problem_of, trouble_of
 from chat_service.llm.sse import StreamParser, whole
 from chat_service.vendors import Vendor
 
@@ -78,7 +78,7 @@ class LeanModel:
         Reasoning models refuse a temperature and want `max_completion_tokens`, older ones know no
         system role.
         """
-        if not refused.about_parameters:
+        if not refused.about_parameters or trouble_of(refused.problem, self._vendor):
             return False
         sent = {
             "stream_options": True,

@@ -105,7 +105,7 @@ def error_of(refused: Refused, vendor: Vendor, *, begun: bool = False) -> ModelE
     """One of our errors for it; `begun` when the answer was being said already."""
     detail = f"{vendor.name} answered {refused.status}: {without_key(str(refused), vendor)}"
     status = refused.problem.status or refused.status
-    trouble = _trouble(refused.problem, vendor) or (None if begun else _by_status(status))
+    trouble = trouble_of(refused.problem, vendor) or (None if begun else _by_status(status))
     if (begun and trouble in (None, "down")) or (trouble is None and status == 200):
         return ModelBroken(detail)
     if trouble == "busy":
@@ -135,7 +135,8 @@ def shown(raw: bytes) -> str:
     return raw[:500].decode("utf-8", "replace")
 
 
-def _trouble(problem: Problem, vendor: Vendor) -> Trouble | None:
+def trouble_of(problem: Problem, vendor: Vendor) -> Trouble | None:
+    """What the problem is, where its code, its type or its words say so."""
     codes = {**EVERYWHERE, **dialect(vendor.preset).codes}
     for code in (problem.code, problem.type):
         if code in codes:

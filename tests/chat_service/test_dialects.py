@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 from aiohttp import ClientSession
 
-from chat_service.errors import ModelError, ModelRefused
+from chat_service.errors import ModelError, ModelRefused, ModelTooLong
 from chat_service.history import Message
 from chat_service.llm import ChatModel, Reply, Sampling, complete
 from chat_service.llm.chain import ChainedModel
@@ -156,6 +156,17 @@ async def test_a_vendor_that_refuses_for_good_is_not_asked_for_ever(
     with pytest.raises(ModelRefused):
         await complete(lean, WITH_SYSTEM, Sampling(0.5, 9))
     assert len(vendor.requests) <= 3
+
+
+async def test_an_error_that_only_mentions_a_parameter_teaches_nothing(
+    lean: LeanModel, vendor: VendorServer
+) -> None:
+    too_long = "maximum context length is 4096: 4000 in the messages, max_tokens=1000"
+    vendor.then(status(400, {"error": {"message": too_long}}))
+    with pytest.raises(ModelTooLong):
+        await complete(lean, ASKED, Sampling(0.5, 1000))
+    await complete(lean, ASKED, Sampling(0.5, 1000))
+    assert [r.body["max_tokens"] for r in vendor.requests] == [1000, 1000]
 
 
 @pytest.mark.parametrize("kind", ["key", "no_model", "quota", "filtered", "too_long"])
