@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 import anyio
 
@@ -55,6 +56,6 @@ class Sweep:
 
     async def _purge(self) -> None:
         await self._changes.trim()
-        for kb_id, content_id in await self._jobs.purge():
+        for kb_id, content_id in await self._jobs.purge(datetime.now(UTC)):
             await self._content.remove(kb_id, content_id)
         await self._kept_vectors.trim()

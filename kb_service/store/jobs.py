@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, update
 from sqlalchemy.exc import IntegrityError
@@ -153,13 +153,13 @@ class JobStore:
             if job.content:
                 await _ensure_file(session, job)
 
-    async def purge(self) -> list[tuple[int, str]]:
-        """Forget what was over long ago; gives contents (and their base) that nobody needs now."""
+    async def purge(self, at: datetime) -> list[tuple[int, str]]:
+        """Forget what was over long ago by then; gives contents that nobody needs now, with their base."""
         contents = list[tuple[int, str]]()
         columns = select(JobRow.kb_id, JobRow.content_id, JobRow.passages_id)
         async with self._database.transaction() as session:
             for states, kept in ((("done",), _DONE_KEPT), (IDLE, _IDLE_KEPT)):
-                old = [col(JobRow.state).in_(states), col(JobRow.update_time) < now() - kept]
+                old = [col(JobRow.state).in_(states), col(JobRow.update_time) < at - kept]
                 if states == IDLE:
                     for kb_id, *ids in await session.exec(columns.where(*old)):
                         contents += [(kb_id, one) for one in ids if one]

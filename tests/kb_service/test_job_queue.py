@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,19 @@ async def _base(stores: Stores) -> KnowledgeBase:
     found = await stores.bases.find("kb1")
     assert found
     return found
+
+
+async def test_jobs_are_kept_as_long_as_somebody_may_ask(stores: Stores) -> None:
+    """What failed can be tried again for longer, with the content that it had."""
+    await stores.add("done.txt", content="c1")
+    done = await claimed(stores)
+    await stores.jobs.finish(done.lease, 1, "")
+    await stores.add("failed.txt", content="c2")
+    failed = await claimed(stores)
+    await stores.jobs.fail(failed, "why")
+    (queued,) = await stores.add("queued.txt", content="c3")
+    kept, then = [done.id, failed.id, queued], datetime.now(UTC)
+    for days, gone, contents in ((6, 0, []), (8, 1, []), (29, 1, []), (31, 2, [(1, "c2")])):
+        assert await stores.jobs.purge(then + timedelta(days=days)) == contents
+        assert [job_id for job_id in kept if await stores.jobs.find(job_id)] == kept[gone:]
+    assert await stores.files.content_ids() >= {"c3"}
