@@ -9,6 +9,7 @@ import pytest
 
 from tests.parsers import PARSERS
 from tests.stack import Client, Stack, running_stack
+from tests.warm_interpreter import end_all
 
 _LIVE = pytest.StashKey[list[Stack]]()
 _SHOWN_LINES = 150
@@ -27,8 +28,9 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-async def _parsers() -> AsyncIterator[None]:
+async def _shared_processes() -> AsyncIterator[None]:
     yield
+    end_all()
     await PARSERS.close()
 
 

@@ -15,6 +15,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.warm_interpreter import warm
+
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("gateway", "auth_service", "chat_service", "kb_service", "session_service")
 _READY_SECONDS = 60
@@ -48,15 +50,10 @@ class Stack:
 
     def run(self, *arguments: str) -> str:
         """Output of `python -m ...` on this stack's data, for the command lines of services."""
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env=dict(self.env),
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        ).stdout
+        package, *rest = arguments
+        done = warm(package).run(*rest, env=self.env)
+        done.check_returncode()
+        return done.stdout
 
     def add_client(self, name: str) -> Client:
         output = self.run("auth_service", "client", "add", name, "--bits", "2048")

@@ -1,21 +1,18 @@
 """Every command of docs/administration.md, typed one after the other on a new product."""
 
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.stack import ROOT, Stack
+from tests.warm_interpreter import warm
 
 PAGES = [ROOT / "docs" / name for name in ("administration.md", "administration.zh-CN.md")]
-DEFINITIONS = f"""
-set -euo pipefail
-auth() {{ (cd {ROOT} && "{sys.executable}" -m auth_service "$@"); }}
-"""
 
 
 def blocks(page: Path) -> tuple[str, list[str]]:
@@ -39,7 +36,9 @@ def test_every_command_works(start_stack: Callable[..., Stack], tmp_path: Path) 
     admin = next(line for line in definitions.splitlines() if line.startswith("admin()"))
     where = f"CHAT2LLM={stack.url}\nADMIN_KEY={stack.admin_key}\n"
     files = re.sub(r"\b(public(?:-b)?\.pem)", rf"{tmp_path}/\1", "\n".join(commands))
-    script = f"{DEFINITIONS}\n{where}\n{admin}\nset -x\n{files}"
+    command = shlex.join(warm("auth_service").command)
+    auth = f'auth() {{ (cd {ROOT} && {command} "$@"); }}'
+    script = f"set -euo pipefail\n{auth}\n{where}\n{admin}\nset -x\n{files}"
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,

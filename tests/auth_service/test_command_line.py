@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.auth_service.conftest import REFUSED, Gateway, Start
-from tests.warm_interpreter import WarmInterpreter, warm_interpreter
+from tests.warm_interpreter import WarmInterpreter, warm
 
 pytestmark = pytest.mark.e2e
 
@@ -58,9 +57,8 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def interpreter() -> Iterator[WarmInterpreter]:
-    with warm_interpreter("auth_service") as running:
-        yield running
+def interpreter() -> WarmInterpreter:
+    return warm("auth_service")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,8 +18,9 @@ from servicekit.errors import Unavailable
 from servicekit.identity import CallerVerifier
 from tests.contract.conftest import ClientOf
 from tests.serving import served
-from tests.stack import ROOT, Client, free_ports
+from tests.stack import Client, free_ports
 from tests.tokens import mint_token
+from tests.warm_interpreter import warm
 
 ADMIN_KEY = "c2l-an-admin-key-for-contract-tests-0123456789"
 
@@ -40,13 +40,12 @@ def auth(url: str, client_of: ClientOf, tmp_path: Path) -> AuthClient:
 @pytest.fixture
 async def host(url: str, tmp_path: Path) -> Client:
     """A host app, registered while the service runs."""
-    registering = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "auth_service", "client", "add", "a host app", "--bits", "2048"),
-        cwd=ROOT,
+    registered = await asyncio.to_thread(
+        warm("auth_service").run,
+        *("client", "add", "a host app", "--bits", "2048"),
         env=os.environ | {"CHAT2LLM_DATA": str(tmp_path)},
-        stdout=asyncio.subprocess.PIPE,
     )
-    output = (await registering.communicate())[0].decode()
+    output = registered.stdout
     pem = re.search(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", output, re.S)
     number = re.search(r"client id:\s*(\d+)", output)
     assert pem

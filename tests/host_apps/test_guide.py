@@ -1,5 +1,6 @@
 """The integration guide: its commands run as they stand, in both languages the same."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from tests.programs import program
 from tests.stack import ROOT, Stack
+from tests.warm_interpreter import warm
 
 GUIDES = [ROOT / "docs" / name for name in ("host-app.md", "host-app.zh-CN.md")]
 _PROGRAMS = ("openssl", ".venv/bin/python", "node", "java", "go", "php")
@@ -54,15 +56,9 @@ def test_what_it_tells_operators_to_type_exists() -> None:
     for text in sorted(administration(GUIDES[0])):
         words = text.split()
         options = {word for word in words if word.startswith("--")}
-        shown = subprocess.run(
-            [sys.executable, "-m", "auth_service", *words[:2], "--help"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout
-        assert options <= set(re.findall(r"--[a-z0-9-]+", shown)), text
+        done = warm("auth_service").run(*words[:2], "--help", env=os.environ)
+        assert done.returncode == 0, done.stderr
+        assert options <= set(re.findall(r"--[a-z0-9-]+", done.stdout)), text
 
 
 def test_its_commands_run(stack: Stack, tmp_path: Path) -> None:
