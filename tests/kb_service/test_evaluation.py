@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from kb_service.settings import KbSettings
 from tests.kb_service.conftest import (
@@ -28,7 +27,6 @@ from tests.kb_service.conftest import (
     trusting,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 BASES = "/admin/knowledge-bases"
 SETS = f"{BASES}/kb1/eval-sets"
 LEAVE = "年假满一年五天，满十年十天，满二十年十五天。"
@@ -38,7 +36,7 @@ TEXTS = {"leave.txt": LEAVE, "meals.txt": MEALS, "wifi.txt": WIFI}
 Make = Callable[..., KbSettings]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def kb(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> AsyncIterator[Kb]:
     """One service with a knowledge base that no test changes; each makes sets of its own."""
     folder = trusting(tmp_path_factory.mktemp("evaluation"), migrated)
