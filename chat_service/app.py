@@ -16,7 +16,17 @@ from chat_service.agent.tools.inquiries import WeatherService
 from chat_service.agent.tools.mcp_servers import McpServers
 from chat_service.agent_lists import AllowLists, parse_servers
 from chat_service.answer import Answering
-from chat_service.api import agent, chat, completion, mcp, models, openai, search, server
+from chat_service.api import (
+    agent,
+    chat,
+    completion,
+    llm_models,
+    mcp,
+    models,
+    openai,
+    search,
+    server,
+)
 from chat_service.api.mcp import McpEndpoint
 from chat_service.chat_completions import ChatCompletions
 from chat_service.clients import KbClient, SessionClient
@@ -50,6 +60,7 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     app.routes.extend(search.router.routes)
     app.routes.extend(agent.router.routes)
     app.routes.extend(completion.router.routes)
+    app.routes.extend(llm_models.router.routes)
     app.routes.extend(server.router.routes)
     app.routes.extend(mcp.router.routes)
     app.routes.extend(openai.router.routes)
@@ -89,6 +100,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             app.state.vendors, app.state.registry = vendors, registry
             app.state.models = vendor_models
             app.state.server_address = settings.server_address
+            app.state.chunking = (settings.chunk_size, settings.chunk_overlap)
             kb = KbClient(ServiceClient(session, settings.kb_service, name="kb_service"))
             app.state.answering = Answering(
                 sessions=sessions,
@@ -103,19 +115,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             )
             outside = Outside()
             stack.push_async_callback(outside.close)
-            app.state.web_search = WebSearch(settings, outside)
-            budget = settings.context_tokens
-            app.state.web_chat = WebChat(app.state.web_search, vendor_models, context_tokens=budget)
-            app.state.agent_chat = AgentChat(
-                _toolbox(settings, kb, app.state.web_search, outside),
-                vendor_models,
-                Limits(
-                    steps=settings.agent_steps,
-                    seconds=settings.agent_timeout,
-                    context_tokens=budget,
-                ),
-            )
-            app.state.completions = Completions(vendor_models, context_tokens=budget)
+            _add_unstored_modes(app, settings, vendor_models, kb, outside)
             workers = [
                 asyncio.create_task(outbox.run()),
                 asyncio.create_task(registry.follow()),
@@ -140,6 +140,20 @@ def _registry(settings: ChatSettings, vendors: Vendors, database: Database) -> M
 def _deadlines(settings: ChatSettings) -> Deadlines:
     return Deadlines(
         settings.llm_first_token_timeout, settings.llm_token_timeout, settings.llm_total_timeout
+    )
+
+
+def _add_unstored_modes(
+    app: FastAPI, settings: ChatSettings, models: VendorModels, kb: KbClient, outside: Outside
+) -> None:
+    budget = settings.context_tokens
+    search = app.state.web_search = WebSearch(settings, outside)
+    app.state.web_chat = WebChat(search, models, context_tokens=budget)
+    app.state.completions = Completions(models, context_tokens=budget)
+    app.state.agent_chat = AgentChat(
+        _toolbox(settings, kb, search, outside),
+        models,
+        Limits(steps=settings.agent_steps, seconds=settings.agent_timeout, context_tokens=budget),
     )
 
 

@@ -109,6 +109,24 @@ class RunningModelsRequest(BaseModel):
     placeholder: str | None = None
 
 
+class StopModelRequest(BaseModel):
+    """`controller_address` has no effect: nobody tells this server where to send requests."""
+
+    model_name: Text = Field(max_length=200)
+    controller_address: str | None = None
+
+
+class ChangeModelRequest(StopModelRequest):
+    new_model_name: Text = Field(max_length=200)
+
+
+class Done(BaseModel):
+    """What the controller answered."""
+
+    code: int = 200
+    msg: str = "done"
+
+
 class PromptRequest(BaseModel):
     type: Literal["llm_chat", "knowledge_base_chat", "search_engine_chat", "agent_chat"] = (
         "llm_chat"
@@ -117,8 +135,15 @@ class PromptRequest(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """A model as everybody may see it: no key, no secret, no address."""
+    """A model as everybody may see it: no key, no secret, no address.
 
+    Where its worker runs and on what says nothing any more; old clients read it all the same.
+    """
+
+    host: str = ""
+    port: int = 0
+    device: str = "auto"
+    infer_turbo: bool = False
     provider: str
     version: str
     online_api: bool
@@ -151,14 +176,17 @@ class ServerConfigs(BaseModel):
     openai_api_address: str | None = None
     api_address: str
     LLM_MODELS: list[str]
+    DEFAULT_KNOWLEDGE_BASE: str = "samples"
     TEMPERATURE: float = 0.7
     MAX_TOKENS: int | None = None
     HISTORY_LEN: int = 10
-    CHUNK_SIZE: int = 250
-    OVERLAP_SIZE: int = 50
+    CHUNK_SIZE: int
+    OVERLAP_SIZE: int
+    ZH_TITLE_ENHANCE: bool = False
+    TEXT_SPLITTER_NAME: str = "ChineseRecursiveTextSplitter"
     VECTOR_SEARCH_TOP_K: int = 3
     SCORE_THRESHOLD: float = 1
     SEARCH_ENGINE_TOP_K: int = 3
-    DEFAULT_SEARCH_ENGINE: str = "duckduckgo"
+    DEFAULT_SEARCH_ENGINE: str
     DEFAULT_VS_TYPE: str = "faiss"
     PROMPT_TEMPLATES: dict[str, dict[str, str]]

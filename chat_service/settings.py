@@ -129,6 +129,8 @@ class ChatSettings(ServiceSettings):
     session_port: int = 7865
     kb_url: str = Field("", description="kb_service's URL. kb_service 的地址。")
     kb_port: int = 7864
+    chunk_size: int = 250
+    chunk_overlap: int = 50
     server_address: str = "http://127.0.0.1:7861"
     context_tokens: int = Field(
         6000,

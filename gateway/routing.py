@@ -100,6 +100,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/llm_model/list_running_models", CHAT, "chat"),
     Route("POST", "/llm_model/list_config_models", CHAT, "chat"),
     Route("POST", "/llm_model/get_model_config", CHAT, "chat"),
+    Route("POST", "/llm_model/stop", CHAT, "admin"),
+    Route("POST", "/llm_model/change", CHAT, "admin"),
     Route("POST", "/server/configs", CHAT, "chat"),
     Route("POST", "/server/list_search_engines", CHAT, "chat"),
     Route("POST", "/server/get_prompt_template", CHAT, "chat"),
