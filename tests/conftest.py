@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Databases
 from tests.parsers import PARSERS
 from tests.stack import Client, Stack, running_stack
 from tests.warm_interpreter import end_all
@@ -35,12 +36,31 @@ async def _shared_processes() -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    folder = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return Databases((folder.parent if is_worker else folder) / "databases")
+
+
+@pytest.fixture(scope="session")
+def stack_folder(
+    tmp_path_factory: pytest.TempPathFactory, databases: Databases
+) -> Callable[[], Path]:
+    """Makes folders for products that need not migrate when they start."""
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("stack")
+        databases.copy_to(folder / "data")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, stack_folder: Callable[[], Path]) -> Iterator[Stack]:
     """One product for all tests that leave it as they found it."""
     with (
-        running_stack(tmp_path_factory.mktemp("stack")) as started,
+        running_stack(stack_folder()) as started,
         _shown(request.config, started),
     ):
         yield started
@@ -48,14 +68,13 @@ def stack(
 
 @pytest.fixture
 def start_stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, stack_folder: Callable[[], Path]
 ) -> Iterator[Callable[..., Stack]]:
     """Starts products of a test's own, with settings: `start_stack(CUSTOM_API_BASE_URL=...)`."""
     with ExitStack() as running:
 
         def start(**env: str) -> Stack:
-            folder = tmp_path_factory.mktemp("own-stack")
-            started = running.enter_context(running_stack(folder, **env))
+            started = running.enter_context(running_stack(stack_folder(), **env))
             running.enter_context(_shown(request.config, started))
             return started
 

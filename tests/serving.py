@@ -83,7 +83,7 @@ async def served(app: ASGIApp, **options: Any) -> AsyncIterator[str]:
     listening = asyncio.create_task(server.listening.wait())
     try:
         await asyncio.wait({task, listening}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
-        assert server.servers, "the app did not start; its log says why"
+        assert server.started, "the app did not start; its log says why"
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         listening.cancel()

@@ -38,6 +38,7 @@ from auth_service.settings import AuthSettings
 from auth_service.store.credentials import Store
 from servicekit.database import Database
 from servicekit.identity import CALLER_HEADER
+from tests.databases import Databases
 from tests.tokens import mint_token
 
 
@@ -175,16 +176,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database, migrated once for all tests; each starts from a copy."""
-    folder = tmp_path_factory.mktemp("migrated")
-
-    async def migrate() -> None:
-        async with migrated_database(AuthSettings(chat2llm_data=folder)):
-            pass
-
-    asyncio.run(migrate())
-    return folder / "auth" / "auth.db"
+def migrated(databases: Databases) -> Path:
+    return databases.migrated("auth")
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chat_service.app import create_app
 from chat_service.settings import ChatSettings
-from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
 from tests.chat_service.standins import KbStandIn, SessionStandIn
+from tests.databases import Databases
 from tests.fakes.vendor import VendorServer
 from tests.serving import served
 
@@ -101,17 +101,8 @@ StartChat = Callable[..., Awaitable[Chat]]
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chat.db at the newest migration; copying it is faster than migrating."""
-    path = tmp_path_factory.mktemp("migrated") / "chat.db"
-
-    async def migrate() -> None:
-        database = Database(sqlite_url(path), package="chat_service")
-        await database.upgrade()
-        await database.close()
-
-    asyncio.run(migrate())
-    return path
+def migrated(databases: Databases) -> Path:
+    return databases.migrated("chat")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -72,10 +72,16 @@ def _refused(environment: Mapping[str, str], *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def running(stack_folder: Callable[[], Path]) -> Iterator[Stack]:
     """One start for the tests that need no start of their own."""
-    with running_stack(tmp_path_factory.mktemp("running")) as stack:
+    with running_stack(stack_folder()) as stack:
         yield stack
+
+
+@pytest.fixture
+def folder(stack_folder: Callable[[], Path]) -> Path:
+    """Where a start need not migrate anything; others do."""
+    return stack_folder()
 
 
 def test_first_and_second_start(tmp_path: Path) -> None:
@@ -126,14 +132,14 @@ def test_a_killed_service_is_restarted_and_said_so(running: Stack) -> None:
     assert not any(_group_lives(pid) for pid in before.values())
 
 
-def test_a_service_that_cannot_start_backs_off_and_the_others_stay(tmp_path: Path) -> None:
-    broken = f"sqlite+aiosqlite:///{tmp_path}"  # a folder is no database
-    ports, environment = stack_environment(tmp_path, SESSION_DATABASE_URL=broken)
-    log = tmp_path / "console.log"
+def test_a_service_that_cannot_start_backs_off_and_the_others_stay(folder: Path) -> None:
+    broken = f"sqlite+aiosqlite:///{folder}"  # a folder is no database
+    ports, environment = stack_environment(folder, SESSION_DATABASE_URL=broken)
+    log = folder / "console.log"
     with started_launcher(environment, log) as process:
         _wait_for(log, r"(?s)(session_service stopped unexpectedly \(exit status \d+\).*){3}")
         wait_until_ready([ports["auth_service"], ports["kb_service"]], process, log)
-        manager = (tmp_path / "data" / "run" / "supervisord.log").read_text()
+        manager = (folder / "data" / "run" / "supervisord.log").read_text()
         assert not is_ready(ports["gateway"])
     starts = re.findall(r"(\d\d:\d\d:\d\d),(\d+) INFO spawned: 'session_service'", manager)
     ends = re.findall(r"(\d\d:\d\d:\d\d),(\d+) WARN exited: session_service", manager)
@@ -148,13 +154,13 @@ def _seconds(clock: tuple[str, str]) -> float:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_one_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+def test_one_signal_ends_everything(folder: Path, number: signal.Signals) -> None:
     """Ctrl-C reaches the whole foreground group, a closed terminal sends SIGHUP."""
-    ports, environment = stack_environment(tmp_path)
-    log = tmp_path / "console.log"
+    ports, environment = stack_environment(folder)
+    log = folder / "console.log"
     with started_launcher(environment, log) as process:
         wait_until_ready(ports.values(), process, log)
-        pids = _pids(tmp_path / "data")
+        pids = _pids(folder / "data")
         os.killpg(process.pid, number)
         assert process.wait(_PATIENCE) == 0, log.read_text()
     assert "All services have stopped" in log.read_text()
@@ -255,9 +261,9 @@ def test_the_named_configuration_reaches_all_five(tmp_path: Path) -> None:
     assert not any(_group_lives(pid) for pid in pids.values())
 
 
-def test_services_outlive_a_console_that_nobody_reads(tmp_path: Path) -> None:
+def test_services_outlive_a_console_that_nobody_reads(folder: Path) -> None:
     """`make run | head` must not end the services one by one with broken pipes."""
-    ports, environment = stack_environment(tmp_path)
+    ports, environment = stack_environment(folder)
     process = subprocess.Popen(
         [sys.executable, "-m", "deploy.launcher"],
         cwd=ROOT,

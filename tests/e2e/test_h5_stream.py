@@ -1,7 +1,8 @@
 """The published H5 while a vendor streams: 6.4's rules on every network read of a raw socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,7 @@ def vendor_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, vendor_port: int) -> Iterator[Stack]:
+def stack(stack_folder: Callable[[], Path], vendor_port: int) -> Iterator[Stack]:
     """A product whose default model is the scripted vendor."""
     settings = {
         "ENABLE_LLM_MODEL": "custom-api",
@@ -46,7 +47,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, vendor_port: int) -> Iterato
         "CUSTOM_API_BASE_URL": f"http://127.0.0.1:{vendor_port}/v1",
         "CUSTOM_API_MODEL": "fake",
     }
-    with running_stack(tmp_path_factory.mktemp("vendor-stack"), **settings) as started:
+    with running_stack(stack_folder(), **settings) as started:
         yield started
 
 

@@ -18,8 +18,8 @@ from fastapi import FastAPI
 
 from kb_service.app import create_app
 from kb_service.settings import KbSettings
-from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
+from tests.databases import Databases
 from tests.parsers import PARSERS
 
 KEY = Ed25519PrivateKey.generate()
@@ -124,17 +124,8 @@ async def on_a_socket(settings: KbSettings) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new database after the migrations, which take a second that most tests can do without."""
-    path = tmp_path_factory.mktemp("migrated") / "kb.db"
-
-    async def migrate() -> None:
-        database = Database(sqlite_url(path), package="kb_service")
-        await database.upgrade()
-        await database.close()
-
-    asyncio.run(migrate())
-    return path
+def migrated(databases: Databases) -> Path:
+    return databases.migrated("kb")
 
 
 def trusting(folder: Path, migrated: Path) -> Path:

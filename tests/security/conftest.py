@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,8 +72,8 @@ class Fortress:
 
 
 @pytest.fixture(scope="session")
-def fortress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fortress]:
-    with running_stack(tmp_path_factory.mktemp("fortress"), **_UNLIMITED) as stack:
+def fortress(stack_folder: Callable[[], Path]) -> Iterator[Fortress]:
+    with running_stack(stack_folder(), **_UNLIMITED) as stack:
         headers = {"Authorization": f"Bearer {stack.admin_key}"}
         with httpx.Client(base_url=stack.url, headers=headers, timeout=30) as operator:
             yield Fortress(stack, operator)

@@ -4,7 +4,8 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -101,9 +102,10 @@ def _text(value: Any) -> str:
 
 
 @pytest.fixture
-def stack(tmp_path: Any) -> Iterator[Stack]:
+def stack(stack_folder: Callable[[], Path]) -> Iterator[Stack]:
     """One of its own: an operator who sends anything also deletes anything."""
-    with running_stack(tmp_path, LOGIN_FAILURES="1000000/minute", LIMIT_LOGIN="off") as running:
+    unlimited = {"LOGIN_FAILURES": "1000000/minute", "LIMIT_LOGIN": "off"}
+    with running_stack(stack_folder(), **unlimited) as running:
         yield running
 
 

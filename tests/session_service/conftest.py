@@ -1,6 +1,5 @@
 """The real service over HTTP, with callers that a test key vouches for and a clock of our own."""
 
-import asyncio
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -13,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from servicekit.database import Database, sqlite_url
 from session_service.app import create_app
 from session_service.settings import SessionSettings
+from tests.databases import Databases
 from tests.serving import Issuer, served
 
 
@@ -128,17 +127,8 @@ UserOf = Callable[..., User]
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of the newest schema; migrating one for every test would take minutes."""
-    path = tmp_path_factory.mktemp("migrated") / "session.db"
-
-    async def upgrade() -> None:
-        database = Database(sqlite_url(path), package="session_service")
-        await database.upgrade()
-        await database.close()
-
-    asyncio.run(upgrade())
-    return path
+def migrated(databases: Databases) -> Path:
+    return databases.migrated("session")
 
 
 @pytest.fixture
