@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench bench-identity bench-ingest bench-lexical bench-vectors e2e browser docs lock local-model local-embedder
+.PHONY: help run test check fix bench bench-identity bench-ingest bench-vectors eval e2e browser docs lock local-model local-embedder
 
 help: ## Show these targets 显示全部目标
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,9 +46,9 @@ bench-ingest: ## Thousands of files coming in while people chat and search 大�
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench.ingest $(ARGS)
 
-bench-lexical: ## Retrieval quality and the distance's calibration 检索质量与距离标定
+eval: ## Retrieval quality on the folder CHAT2LLM_EVAL_DATA 检索质量评测
 	@$(ENVIRONMENT) dev
-	$(BIN)/python -m bench.calibrate_lexical $(ARGS)
+	$(BIN)/python -m bench.evaluate $(ARGS)
 
 bench-vectors: ## Search by size, through the engine and over HTTP; ARGS="2000 100000" 检索速度随规模的变化
 	@$(ENVIRONMENT) dev

@@ -16,11 +16,12 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.calibrate_lexical import ANYTHING, EvalSet, load_sets
+from bench.evaluate import ANYTHING
+from bench.retrieval_sets import EvalSet, load_sets
 from kb_service.catalog import LiveCatalog
 from kb_service.collection_set import CollectionSet, Question
 from kb_service.embeddings.available import Embedders
@@ -133,12 +134,12 @@ async def _refused(bench: Bench) -> float:
     return nothing / asked
 
 
-def _rank(found: Sequence[int], right: set[int]) -> int:
+def _rank(found: Sequence[int], right: Set[int]) -> int:
     return next((place for place, number in enumerate(found, 1) if number in right), 1_000)
 
 
 async def main(folder: Path, model: Path, names: Sequence[str]) -> None:
-    sets = load_sets(folder)
+    sets = {name: known.sample(1_000) for name, known in load_sets(folder).items()}
     with tempfile.TemporaryDirectory() as workshop:
         embedder = LocalEmbedder(model, Path(workshop))
         for name in names:

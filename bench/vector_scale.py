@@ -36,8 +36,9 @@ from kb_service.embeddings.endpoint import OpenAIEmbedder
 from kb_service.indexer import pack
 from kb_service.models import LIVE, CollectionRow, VersionRow
 from kb_service.store import KnowledgeBaseStore
-from kb_service.tokens import query_vector, question_words, sparse_vector, terms
+from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, VectorIndex, open_index
+from kb_service.wording import Lexicon
 from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER, Caller, sign_caller
 
@@ -201,7 +202,7 @@ async def _ask(search: Search, kind: str, question: tuple[int, str]) -> None:
 async def _engine(corpus: Corpus, kind: str, index: VectorIndex) -> str:
     async def ask(question: tuple[int, str]) -> None:
         dense = corpus.author.vector() if kind == "hybrid" else None
-        words = query_vector(question_words(question[1]))
+        words = Lexicon().wording(question[1]).vector
         await index.query(corpus.ids[kind][question[0]], words, dense, 2 * TOP_K + 4)
 
     return await _times(corpus, 1, ask)

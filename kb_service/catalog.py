@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 import anyio
@@ -10,7 +10,7 @@ import anyio
 from kb_service.chunk_entities import ChunkEdit, Hidden
 from kb_service.embeddings.available import LEXICAL
 from kb_service.scoring import idf
-from kb_service.tokens import is_ideographic
+from kb_service.tokens import counted
 
 _NEAR = 20  # chunks: the widest window reaches ten sentences to each side
 
@@ -38,9 +38,9 @@ class _Base:
 class LiveCatalog:
     """Per knowledge base: which chunks are live and in how many of them a term occurs.
 
-    Words of several ideographs weigh what their characters weigh, so only characters and words of
-    spaced scripts are kept. `flips` is held from a flip in the database until it is told here, so
-    that what is told last is what happened last.
+    Only of characters and words of spaced scripts: of the rest the engine keeps count. `flips` is
+    held from a flip in the database until it is told here, so that what is told last is what
+    happened last.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class LiveCatalog:
         base = self._bases.setdefault(kb_id, _Base())
         if version in base.versions:
             return
-        kept = {self._number(term): term_counts[term] for term in _kept(term_counts)}
+        kept = {self._number(term): term_counts[term] for term in counted(term_counts)}
         _add(base, kept, 1, chunks)
         terms, counts = array("I", kept), array("I", kept.values())
         base.versions[version] = _Version(chunks, terms, counts, collection)
@@ -136,6 +136,11 @@ class LiveCatalog:
                 text = text.replace(hidden.text, hidden.replacement)
         return text
 
+    def chunks(self, kb_id: int) -> int:
+        """How many there are in a knowledge base."""
+        base = self._bases.get(kb_id)
+        return base.chunks if base else 0
+
     def idf(self, kb_id: int, term: str) -> float:
         base = self._bases.get(kb_id) or _Base()
         number = self._numbers.get(term, -1)
@@ -145,11 +150,7 @@ class LiveCatalog:
         return self._numbers.setdefault(term, len(self._numbers))
 
     def _counts(self, hidden: Hidden) -> dict[int, int]:
-        return {self._number(term): 1 for term in _kept(hidden.terms)}
-
-
-def _kept(terms: Iterable[str]) -> list[str]:
-    return [term for term in terms if len(term) == 1 or not is_ideographic(term)]
+        return {self._number(term): 1 for term in counted(hidden.terms)}
 
 
 def _add(base: _Base, counts: Mapping[int, int], sign: int, chunks: int) -> None:

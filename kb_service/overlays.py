@@ -19,7 +19,7 @@ from kb_service.indexer import Indexer, Target, doc_id, pack
 from kb_service.matching import NEAR, key_of, places
 from kb_service.parsers import IndexedDoc
 from kb_service.store import ChunkStore, VersionStore
-from kb_service.tokens import sparse_vector, terms
+from kb_service.tokens import counted, sparse_vector, terms
 
 
 class Overlays:
@@ -61,7 +61,7 @@ class Overlays:
         except BaseException:
             await self._discard(edit.kb_id, version)
             raise
-        once = dict.fromkeys(counts, 1)
+        once = dict.fromkeys(counted(counts), 1)
         return Overlay(version, collection, once, pack(once))
 
     def show(

@@ -28,7 +28,7 @@ from kb_service.confinement import allow_seconds, confine, holds_bytes
 from kb_service.entities import ChunkOptions, CustomDoc, InvalidOptions, ParseOptions
 from kb_service.loaders import LoadFault, Opened, Reading, Section, open_document
 from kb_service.splitters import shown_name, split_document
-from kb_service.tokens import sparse_vector, terms
+from kb_service.tokens import counted, sparse_vector, terms
 
 BATCH = 50
 CHUNKS_MAX = 100_000
@@ -119,7 +119,7 @@ class _Work:
 
     def _indexed(self, doc: CustomDoc) -> dict[str, Any]:
         counts = Counter(terms(doc.content))
-        self._counts.update(counts.keys())
+        self._counts.update(counted(counts))
         vector = sparse_vector(counts)
         return {
             "content": doc.content,
@@ -134,7 +134,7 @@ def main(memory_mb: int) -> None:
     confine(memory_mb)
     requests, output = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the frames
-    terms("预热")  # the dictionary is loaded before the first document comes
+    terms("预热 warm")  # its tables are made before the first document comes
     write_frame(output, {"ready": True})
     while (request := read_frame(requests)) is not None:
         try:

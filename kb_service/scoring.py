@@ -3,17 +3,27 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import rjieba
 
 from kb_service.folding import folded
-from kb_service.tokens import characters, compounds, is_ideographic, spaced_words
+from kb_service.part_numbers import CODE, pieces
+from kb_service.tokens import characters, is_ideographic, parts, spaced_terms, stem
 
-# Measured by bench/calibrate_lexical.py: of the right passages among the first five this keeps more
-# than 99 of 100 on six public sets and 94 of 100 on our own paraphrases, while 45 to 70 of 100
-# questions about something else find nothing in a small knowledge base. More would be lost than
-# gained beyond: at 0.25 it is 69 of 100 paraphrases against 78 to 94 of 100.
-_COVERAGE_AT_ONE = 0.12
-# Characters of a word that is not there as a word: weak evidence.
+# Measured by `make eval` on six sets at once, see docs/retrieval.md. A passage is relevant that has
+# half of what is asked, or so much of it that chance would not bring it about among as many chunks.
+_ENOUGH = 0.5
+_EVIDENCE, _EVIDENCE_BY_SIZE = 2.5, 0.5
+# What is there in parts only is weak evidence.
 _LOOSE_CHARACTER = 0.15
+_OTHER_FORM = 0.8
+_LOOSE_PIECE = 0.3
+
+# How often words are in Chinese text at large, and how many a passage has.
+_WORDS_COUNTED = 60e6
+_WORDS_A_PASSAGE = 120
+_MOST_TOLD = 7.0  # a word nobody has counted may be a slip of the cut
 
 
 def idf(chunks: int, frequency: int) -> float:
@@ -27,49 +37,76 @@ def dense_distance(similarity: float) -> float:
 
 
 class LexicalDistance:
-    """Falls with coverage: the share of the question's IDF mass that a passage's text has."""
+    """Falls with coverage, the share of what is asked that a passage's text has.
 
-    def __init__(self, words: Sequence[str], idf_of: Callable[[str], float]) -> None:
-        self._ideographic = [_weigh(word, idf_of) for word in words if is_ideographic(word)]
-        self._spaced = [(word, idf_of(word)) for word in words if not is_ideographic(word)]
-        self._mass = sum(word.mass for word in self._ideographic) + sum(
-            mass for _, mass in self._spaced
-        )
+    Each variant says the same in other words; the nearest one counts.
+    """
+
+    def __init__(
+        self, variants: Sequence[Sequence[str]], idf_of: Callable[[str], float], chunks: int
+    ) -> None:
+        self._variants = [[_weigh(word, idf_of) for word in words] for words in variants]
+        self._needed = _EVIDENCE + _EVIDENCE_BY_SIZE * math.log(max(chunks, 1))
 
     def of(self, content: str) -> float:
-        coverage = self.coverage(content)
-        if coverage >= _COVERAGE_AT_ONE:
-            return (1 - coverage) / (1 - _COVERAGE_AT_ONE)
-        return 2 - coverage / _COVERAGE_AT_ONE
-
-    def coverage(self, content: str) -> float:
         text = folded(content)
-        found = sum(word.found_in(text) for word in self._ideographic)
-        if self._spaced:
-            present = spaced_words(text)
-            found += sum(mass for word, mass in self._spaced if word in present)
-        return found / self._mass if self._mass else 0.0
+        present = spaced_terms(text)
+        return min((self._of(words, text, present) for words in self._variants), default=2.0)
+
+    def _of(self, words: "Sequence[_Word]", text: str, present: set[str]) -> float:
+        mass = sum(word.mass for word in words)
+        if not mass:
+            return 2.0
+        found = sum(word.mass * word.share_in(text, present) for word in words)
+        coverage = min(found / mass, 1.0)
+        relevance = max(coverage / _ENOUGH, found / self._needed)
+        return 1 - coverage if relevance >= 1 else 2 - relevance
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
     text: str
-    compounds: list[str]
-    characters: list[tuple[str, float]]
     mass: float
+    compounds: list[str]
+    characters: list[tuple[str, float]]  # each with its share of the word
+    pieces: list[str]
 
-    def found_in(self, text: str) -> float:
+    def share_in(self, text: str, present: set[str]) -> float:
+        if self.characters:
+            return self._ideographic_share(text)
+        if self.text in present or (self.pieces and self.text in text):
+            return 1.0
+        if self.pieces:
+            return _LOOSE_PIECE * sum(p in present for p in self.pieces) / len(self.pieces)
+        return _OTHER_FORM if stem(self.text) in present else 0.0
+
+    def _ideographic_share(self, text: str) -> float:
         if self.text in text:
-            return self.mass
+            return 1.0
         whole = "".join(part for part in self.compounds if part in text)
         return sum(
-            mass if character in whole else mass * _LOOSE_CHARACTER
-            for character, mass in self.characters
+            share if character in whole else share * _LOOSE_CHARACTER
+            for character, share in self.characters
             if character in text
         )
 
 
 def _weigh(word: str, idf_of: Callable[[str], float]) -> _Word:
-    weighed = [(character, idf_of(character)) for character in characters(word)]
-    parts = compounds(word) if len(word) > 2 else []
-    return _Word(word, parts, weighed, sum(mass for _, mass in weighed))
+    if is_ideographic(word):
+        weighed = [(character, idf_of(character)) for character in characters(word)]
+        total = sum(told for _, told in weighed)
+        shares = [(character, told / total) for character, told in weighed]
+        compounds = rjieba.cut_for_search(word) if len(word) > 2 else []
+        wider = [part for part in compounds if len(part) > 1]
+        return _Word(word, _told_at_large(word), wider, shares, [])
+    # Words of other scripts are counted nowhere but here, and at large are rarer than here.
+    found = pieces(word) if word[0] == CODE else parts(word)
+    return _Word(word, idf_of(word) + 1, [], [], found if len(found) > 1 else [])
+
+
+@lru_cache(maxsize=20_000)
+def _told_at_large(word: str) -> float:
+    """How much it tells that a word is in a passage, whatever the knowledge base is about."""
+    is_known = len(word) > 1 or rjieba.has_word(word)
+    share = min(rjieba.suggest_freq(word) / _WORDS_COUNTED, 0.5) if is_known else 1 / _WORDS_COUNTED
+    return min(-math.log(-math.expm1(_WORDS_A_PASSAGE * math.log1p(-share))), _MOST_TOLD)

@@ -1,6 +1,6 @@
 """Find the passages of a knowledge base that answer a question."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
@@ -13,11 +13,12 @@ from kb_service.findings.neighbours import Group, grouped
 from kb_service.findings.variety import varied
 from kb_service.rerank import Reranker, relevance
 from kb_service.scoring import LexicalDistance, dense_distance
-from kb_service.tokens import query_vector, question_words
 from kb_service.vectors import Hit, SparseVector, Where
+from kb_service.wording import Lexicon, Wording, literal
 
 _MOST = 4096  # hits asked for, however many of them are of replaced versions
 _SPARE = 4  # hits beyond those that are enough, for what turns out to be no answer of its own
+_QUOTED = 100  # hits among which a quoted phrase is looked for
 _RERANKED_MAX = 50  # a reranker reads each of them
 _NO_TERMS = SparseVector([], [])
 
@@ -47,7 +48,7 @@ class Passage:
 class _Asked:
     kb_id: int
     query: str
-    words: list[str]
+    wording: Wording
     top_k: int
     score_threshold: float
     wanted: SearchFilter | None
@@ -58,9 +59,18 @@ class Search:
     """Retrieval over the live versions of a knowledge base."""
 
     def __init__(
-        self, collections: CollectionSet, catalog: LiveCatalog, reranker: Reranker | None = None
+        self,
+        collections: CollectionSet,
+        catalog: LiveCatalog,
+        reranker: Reranker | None = None,
+        lexicon: Lexicon | None = None,
     ) -> None:
         self._collections, self._catalog, self._reranker = collections, catalog, reranker
+        self._lexicon = lexicon or Lexicon()
+
+    def wording(self, query: str) -> Wording:
+        """What a question asks for by its words."""
+        return self._lexicon.wording(query)
 
     async def search(
         self,
@@ -102,7 +112,7 @@ class Search:
         self, kb_id: int, query: str, *, top_k: int, wanted: SearchFilter | None = None
     ) -> Mapping[Leg, frozenset[str]]:
         """Ids of the chunks that words alone find, and that vectors alone find."""
-        sparse = query_vector(question_words(query))
+        sparse = self.wording(query).vector
         dense = await self._collections.embed(self._catalog.collections(kb_id), query)
         limit, where = min(2 * top_k + _SPARE, _MOST), _where(wanted)
         by_words = dict.fromkeys(dense)
@@ -127,7 +137,7 @@ class Search:
         return _Asked(
             kb_id=kb_id,
             query=query,
-            words=question_words(query),
+            wording=self.wording(query),
             top_k=top_k,
             score_threshold=score_threshold,
             wanted=wanted,
@@ -136,11 +146,15 @@ class Search:
 
     async def _findings(self, asked: _Asked, enough: int) -> list[Finding]:
         """Those near enough, best first; as many as are enough, if there are."""
-        if asked.top_k < 1 or not asked.words or not self._catalog.live(asked.kb_id):
+        if asked.top_k < 1 or not asked.wording.words or not self._catalog.live(asked.kb_id):
             return []
         if asked.rerank:
             enough = max(enough, _reranked_of(asked))
-        lexical = LexicalDistance(asked.words, lambda term: self._catalog.idf(asked.kb_id, term))
+        lexical = LexicalDistance(
+            (asked.wording.words, *asked.wording.variants),
+            lambda term: self._catalog.idf(asked.kb_id, term),
+            self._catalog.chunks(asked.kb_id),
+        )
         answers = await self._live_answers(asked, enough)
         findings = (_finding(chunks, lexical) for chunks in answers)
         near = (one for one in findings if one.score <= asked.score_threshold)
@@ -161,13 +175,13 @@ class Search:
         """For each text that can be given the chunks that led to it, best first."""
         kb_id, where = asked.kb_id, _where(asked.wanted)
         question = await self._collections.embed(self._catalog.collections(kb_id), asked.query)
-        sparse = query_vector(asked.words)
-        limit = min(max(2 * asked.top_k, enough) + _SPARE, _MOST)
+        sparse, phrases = asked.wording.vector, asked.wording.phrases
+        limit = min(max(2 * asked.top_k, enough, _QUOTED if phrases else 0) + _SPARE, _MOST)
         while True:
             found = await self._collections.query(kb_id, sparse, question, limit, where)
             distinct = by_answer(self._live(kb_id, found))
             if len(distinct) >= enough or len(found) < limit or limit == _MOST:
-                return distinct
+                return _literal_only(distinct, phrases)
             limit = min(limit * 4, _MOST)
 
     def _live(self, kb_id: int, hits: Iterable[Hit]) -> Iterator[Found]:
@@ -180,6 +194,13 @@ class Search:
                 text = self._catalog.patched(kb_id, hit.version, position, context)
             place = self._catalog.place_of(kb_id, hit.version, position)
             yield Found(hit, text or hit.payload["content"], *place)
+
+
+def _literal_only(answers: list[list[Found]], phrases: Sequence[str]) -> list[list[Found]]:
+    """What has the quoted phrases as they are, where anything has."""
+    if not phrases:
+        return answers
+    return [one for one in answers if any(literal(x.text, phrases) for x in one)] or answers
 
 
 def _where(wanted: SearchFilter | None) -> Where | None:

@@ -1,6 +1,6 @@
 """What is on the management wire about a search."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field
 from kb_service.highlighting import highlights
 from kb_service.schemas import SearchFilterBody
 from kb_service.search import Leg, Passage
-from kb_service.tokens import question_words
 
 
 class SearchBody(BaseModel):
@@ -50,12 +49,11 @@ class SearchResult(BaseModel):
     @classmethod
     def of(
         cls,
-        query: str,
+        words: Sequence[str],
         passages: Collection[Passage],
         legs: Mapping[Leg, frozenset[str]],
         took_ms: float,
     ) -> "SearchResult":
-        words = question_words(query)
         return cls(
             items=[_item(passage, words, legs) for passage in passages],
             took_ms=round(took_ms, 2),
@@ -63,7 +61,9 @@ class SearchResult(BaseModel):
         )
 
 
-def _item(passage: Passage, words: list[str], legs: Mapping[Leg, frozenset[str]]) -> FoundPassage:
+def _item(
+    passage: Passage, words: Sequence[str], legs: Mapping[Leg, frozenset[str]]
+) -> FoundPassage:
     return FoundPassage(
         file_name=passage.file_name,
         content=passage.content,

@@ -14,7 +14,7 @@ from kb_service.entities import KnowledgeBase, Missed, SearchCounts, SearchFilte
 from kb_service.question_keys import LONGEST, question_key
 from kb_service.search import Passage, Search
 from kb_service.store import MISSED_KEPT, StatisticsStore
-from kb_service.tokens import question_words
+from kb_service.wording import Wording
 
 _WRITTEN_EVERY = 5.0  # seconds
 _ASKED_MAX = 1_000  # distinct questions of a knowledge base in that time
@@ -155,7 +155,10 @@ class CountedSearch:
         self._note(kb, query, found=bool(passages), asked=top_k > 0)
         return passages
 
+    def wording(self, query: str) -> Wording:
+        return self._search.wording(query)
+
     def _note(self, kb: KnowledgeBase, query: str, *, found: bool, asked: bool) -> None:
         # A greeting asks for nothing, so it misses nothing.
-        if found or (asked and question_words(query)):
+        if found or (asked and self._search.wording(query).words):
             self._tally.note_search(kb.id, query, found=found)

@@ -4,6 +4,8 @@ A word belongs here when a question means the same without it. Negations, number
 do not: they change what is asked.
 """
 
+import re
+
 # Too frequent as single characters to tell passages apart; whole words keep them.
 STOP_CHARACTERS = frozenset(
     "的了着过吗呢吧啊呀嘛么之其也就都而且与和及或在是有为以于对从被把让给这那哪个们"
@@ -31,3 +33,34 @@ your he she it its they them their his her this that these those there here
 a an the of to in on at for by with from about as and or if so than then but
 """
 STOP_WORDS = frozenset((_CHINESE + _ENGLISH).split())
+
+# Sentences by which people only greet, thank or ask whether anybody is there.
+_COURTESIES = """
+你好,您好,大家好,哈喽,哈罗,嗨,喂,早,早上好,上午好,中午好,下午好,晚上好,早安,午安,晚安,在,在吗,在不在,有人,有人在,人呢
+谢谢,谢谢你,谢谢您,谢,多谢,感谢,非常感谢,辛苦,辛苦你,辛苦您,不客气,不用谢,没事,没关系,好,是,对,行,可以,明白,知道,收到,了解
+嗯,哦,噢,哈,呵,嘿,我想问,我想问一下,想问一下,我想请教,我想请教一下,我想咨询一下,问一下,问个问题,请问,请问一下,麻烦问一下
+请教一下,打扰,打扰一下,帮我,帮我一下,帮个忙,帮忙,能帮我,能帮我一下,能帮我吗,你能帮我,你是谁,您是谁,你贵姓,您贵姓,再见,拜
+hello,hello there,hi,hi there,hey,hey there,good morning,good afternoon,good evening,good night
+goodbye,good bye,bye,bye bye
+thanks,thanks a lot,thank you,thank you so much,thank you very much,thx,ok,okay
+help,help me,please help,please help me,can you help me
+test,测试,who are you,how are you,are you there,anybody there,is anybody there,is anyone there
+"""
+_PARTICLES = "的了呀啊啦哦呢吗么嘛吧"
+_BETWEEN_SENTENCES = re.compile(r"([,.!?;:~…。、\n]+)")
+_REPEATED = re.compile(r"(.)\1+")
+
+
+def without_courtesies(plain: str) -> str:
+    """A folded question without its sentences that only greet or thank."""
+    parts = _BETWEEN_SENTENCES.split(plain)
+    return "".join(part for part in parts if _core(part) not in _CORES)
+
+
+def _core(sentence: str) -> str:
+    """Whatever is said with more stress or less is the same: 哈哈哈, 在么, 好的呀."""
+    words = " ".join(sentence.split())
+    return _REPEATED.sub(r"\1", words.rstrip(_PARTICLES) or words)
+
+
+_CORES = frozenset(_core(one) for one in re.split("[,\n]", _COURTESIES.strip()))

@@ -1,53 +1,83 @@
-"""Text to search terms, and terms to the sparse vectors that the engine scores by BM25.
+"""Text to search terms, and a passage's terms to the sparse vector that the engine scores by BM25.
 
-A passage's terms are its words (every dictionary word, also those inside longer ones) and its
-single characters; a question's are the same without the words that say nothing.
+A passage's terms are its single characters and its pairs of neighbouring characters, and of scripts
+with spaces its words, their stems and its part numbers. No dictionary has a say in them: what is
+stored stays right whatever words an installation adds later.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from math import sqrt
 
-import rjieba
+import Stemmer
 
 from kb_service.folding import folded
-from kb_service.stopwords import STOP_CHARACTERS, STOP_WORDS
+from kb_service.part_numbers import CODE, codes
+from kb_service.stopwords import STOP_CHARACTERS
 from kb_service.vectors import SparseVector
 
-# Chosen on seven sets at once, see bench/calibrate_lexical.py.
-_K1 = 0.8
-_B = 0.4
-_COMPOUND_WEIGHT = 0.5  # in a question; the characters of the word count as well
-# A constant, so that a stored vector depends on its passage alone.
-_USUAL_LENGTH = 300.0
+# Of all that decides what is stored: the number goes up with every change of it, and indexes of
+# another number are made anew.
+LEXICAL_RECIPE = 2
 
+# Chosen on twelve sets at once, see docs/retrieval.md.
+_K1 = 0.9
+_B = 0.7
+# A constant, so that a stored vector depends on its passage alone. Lengths count by their square
+# root: the same constant then does for questions of ten characters and for pages.
+_USUAL_LENGTH = 150.0
+
+_STEM = "~"
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _OTHER = rf"[^\W_{_IDEOGRAPHS}]+"
 _RUN = re.compile(rf"([{_IDEOGRAPHS}]+)|{_OTHER}(?:[-_.'’]{_OTHER})*")
-_JOINT = re.compile(r"[-_.'’]")
-_STARTS_IDEOGRAPHIC = re.compile(f"[{_IDEOGRAPHS}]")
+_JOINT = re.compile(r"[-_.'’\s]")
+_IDEOGRAPH = re.compile(f"[{_IDEOGRAPHS}]")
+_ENGLISH = re.compile("[a-z]{3,}")
 
 
 def terms(text: str) -> list[str]:
     """The search terms of a passage, repeats kept."""
-    found: list[str] = []
-    for run, ideographic in _runs(text):
+    plain = folded(text)
+    found = [CODE + code for code in codes(plain)]
+    for run, ideographic in runs(plain):
         if ideographic:
-            found += [word for word in rjieba.cut_for_search(run) if len(word) > 1]
             found += characters(run)
+            found += pairs(run)
         else:
-            found += _with_parts(run)
+            words = with_parts(run)
+            found += words
+            found += map(stem, words)
     return found
 
 
-def question_words(text: str) -> list[str]:
-    """The distinct words that say what is asked; none for a greeting."""
-    kept: dict[str, None] = {}
-    for run, ideographic in _runs(text):
-        words = rjieba.cut(run) if ideographic else [part for part in _JOINT.split(run) if part]
-        kept.update((word, None) for word in words if word not in STOP_WORDS)
-    return [word for word in kept if not is_ideographic(word) or characters(word)]
+def counted(terms: Iterable[str]) -> list[str]:
+    """Those whose frequency in a knowledge base is kept: single characters and spaced words."""
+    return [
+        term
+        for term in terms
+        if (len(term) == 1 or not is_ideographic(term)) and term[0] not in (_STEM, CODE)
+    ]
+
+
+def sparse_vector(counts: Mapping[str, int]) -> SparseVector:
+    """What is stored for a passage: saturated and length-normalised term frequencies."""
+    length = sum(counts[term] for term in counted(counts))
+    norm = _K1 * (1 - _B + _B * sqrt(length / _USUAL_LENGTH))
+    weights: dict[int, float] = {}
+    for term, count in counts.items():
+        # A part number is there or it is not, so that the rest of a question orders what has it.
+        weight = 1.0 if term[0] == CODE else count * (_K1 + 1) / (count + norm)
+        weights[index_of(term)] = weights.get(index_of(term), 0.0) + weight
+    return SparseVector(list(weights), list(weights.values()))
+
+
+def runs(plain: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a folded text that are made of letters, and whether they are ideographic."""
+    for match in _RUN.finditer(plain):
+        yield match[0], match[1] is not None
 
 
 def characters(word: str) -> list[str]:
@@ -55,55 +85,48 @@ def characters(word: str) -> list[str]:
     return [character for character in word if character not in STOP_CHARACTERS]
 
 
-def compounds(word: str) -> list[str]:
-    """The dictionary words of two and more characters in an ideographic word, itself included."""
-    return [part for part in rjieba.cut_for_search(word) if len(part) > 1]
+def pairs(run: str) -> list[str]:
+    return [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def parts(word: str) -> list[str]:
+    return [part for part in _JOINT.split(word) if part]
+
+
+def with_parts(word: str) -> list[str]:
+    found = parts(word)
+    return [word, *found] if len(found) > 1 else [word]
+
+
+def stem(word: str) -> str:
+    """The term for all forms of a word."""
+    return _STEM + (_stemmed(word) if _ENGLISH.fullmatch(word) else word)
 
 
 def is_ideographic(term: str) -> bool:
-    return _STARTS_IDEOGRAPHIC.match(term) is not None
+    """Whether there is an ideograph in it, as also in a name such as X1碳纤维."""
+    return _IDEOGRAPH.search(term) is not None
 
 
-def spaced_words(text: str) -> set[str]:
-    """The words of a folded text that are not ideographic, joined ones also in parts."""
-    return {
-        word for match in _RUN.finditer(text) if match[1] is None for word in _with_parts(match[0])
+def spaced_terms(plain: str) -> set[str]:
+    """The words, stems and part numbers of a folded text that are not ideographic."""
+    words = {
+        word for run, ideographic in runs(plain) if not ideographic for word in with_parts(run)
     }
-
-
-def sparse_vector(counts: Mapping[str, int]) -> SparseVector:
-    """What is stored for a passage: saturated and length-normalised term frequencies."""
-    norm = _K1 * (1 - _B + _B * sum(counts.values()) / _USUAL_LENGTH)
-    weights: dict[int, float] = {}
-    for term, count in counts.items():
-        index = _index(term)
-        weights[index] = weights.get(index, 0.0) + count * (_K1 + 1) / (count + norm)
-    return SparseVector(list(weights), list(weights.values()))
-
-
-def query_vector(words: Sequence[str]) -> SparseVector:
-    """What is asked for, from `question_words`; the engine multiplies by IDF."""
-    weights: dict[int, float] = {}
-    for word in words:
-        if is_ideographic(word):
-            weights.update((_index(part), _COMPOUND_WEIGHT) for part in compounds(word))
-            weights.update((_index(character), 1.0) for character in characters(word))
-        else:
-            weights[_index(word)] = 1.0
-    return SparseVector(list(weights), list(weights.values()))
-
-
-def _runs(text: str) -> Iterator[tuple[str, bool]]:
-    for match in _RUN.finditer(folded(text)):
-        yield match[0], match[1] is not None
-
-
-def _with_parts(word: str) -> list[str]:
-    parts = [part for part in _JOINT.split(word) if part]
-    return [word, *parts] if len(parts) > 1 else [word]
+    return words.union(map(stem, words), (CODE + code for code in codes(plain)))
 
 
 @lru_cache(maxsize=50_000)
-def _index(term: str) -> int:
+def index_of(term: str) -> int:
     digest = blake2b(term.encode("utf-8", "surrogatepass"), digest_size=4).digest()
     return int.from_bytes(digest, "big")
+
+
+@lru_cache(maxsize=20_000)
+def _stemmed(word: str) -> str:
+    return str(_english().stemWord(word))
+
+
+@lru_cache(maxsize=1)
+def _english() -> Stemmer.Stemmer:
+    return Stemmer.Stemmer("english")

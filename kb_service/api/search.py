@@ -27,4 +27,5 @@ async def search(
     )
     took = time.perf_counter() - begun
     legs = await context.retrieval.legs(kb.id, body.query, top_k=body.top_k, wanted=wanted)
-    return SearchResult.of(body.query, passages, legs, took * 1_000)
+    words = context.retrieval.wording(body.query).all_words
+    return SearchResult.of(words, passages, legs, took * 1_000)

@@ -17,7 +17,8 @@ from kb_service.evaluation.judging import judged
 from kb_service.evaluation_entities import Circumstances, Item, Outline, Result, Run, RunOptions
 from kb_service.search import Passage
 from kb_service.store import EvalRunStore, EvalSetStore
-from kb_service.tokens import query_vector, question_words, terms
+from kb_service.tokens import terms
+from kb_service.wording import Lexicon
 
 _EVERY = 10.0  # seconds
 _NOTED_EVERY = 1.0
@@ -135,7 +136,7 @@ class Runner:
 
 
 def _recipe() -> str:
-    return _digest(repr((terms(_PROBE), query_vector(question_words(_PROBE)))))
+    return _digest(repr((terms(_PROBE), Lexicon().wording(_PROBE))))
 
 
 def _digest(text: str) -> str:

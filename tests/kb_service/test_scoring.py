@@ -4,11 +4,19 @@ from collections.abc import Callable
 import pytest
 
 from kb_service.scoring import LexicalDistance, dense_distance, idf
-from kb_service.tokens import question_words
+from kb_service.wording import Lexicon
 
 
-def distance(question: str, passage: str, idf_of: Callable[[str], float] = lambda _: 1.0) -> float:
-    return LexicalDistance(question_words(question), idf_of).of(passage)
+def distance(
+    question: str,
+    passage: str,
+    *,
+    idf_of: Callable[[str], float] = lambda _: 2.0,
+    chunks: int = 100,
+    lexicon: Lexicon | None = None,
+) -> float:
+    wording = (lexicon or Lexicon()).wording(question)
+    return LexicalDistance((wording.words, *wording.variants), idf_of, chunks).of(passage)
 
 
 def test_everything_asked_found_is_0() -> None:
@@ -28,11 +36,20 @@ def test_more_of_the_question_found_is_nearer() -> None:
 
 
 def test_rare_words_count_more() -> None:
-    def idf_of(term: str) -> float:
-        return 5.0 if term in "滤芯" else 0.5
+    assert distance("滤芯更换", "滤芯") < distance("滤芯更换", "更换")
+    rare = {"vpn": 6.0, "setup": 0.5}
+    assert distance("vpn setup", "vpn", idf_of=rare.__getitem__) < distance(
+        "vpn setup", "setup", idf_of=rare.__getitem__
+    )
 
-    question = "滤芯更换"
-    assert distance(question, "滤芯", idf_of) < distance(question, "更换", idf_of)
+
+def test_a_common_word_is_no_evidence_among_many_chunks() -> None:
+    question, passage = "今天滤芯需要更换的频率标准", "更换"
+    assert distance(question, passage, chunks=1) < 1 < distance(question, passage, chunks=100_000)
+
+
+def test_half_of_what_is_asked_is_enough_among_any_number() -> None:
+    assert distance("滤芯更换", "滤芯", chunks=10**9) < 1
 
 
 def test_scattered_characters_are_weak_evidence() -> None:
@@ -47,6 +64,29 @@ def test_spaced_words_match_whole_words_in_any_case_and_width() -> None:
     assert distance("VPN setup", "Ｖｐｎ SETUP guide") == 0
     assert distance("art", "starting a party") == 2
     assert distance("wi-fi", "连接 WI-FI 网络") == 0
+
+
+def test_another_form_of_a_word_counts_less() -> None:
+    assert 0 < distance("trains", "a train") < 1
+
+
+@pytest.mark.parametrize("passage", ["型号 AB1203", "ab 1203。", "AB-1203-X"])
+def test_a_part_number_is_the_same_however_it_is_joined(passage: str) -> None:
+    assert distance("AB-1203", passage) == 0
+    assert distance("AB-1204", passage) > 1
+
+
+def test_a_name_of_the_dictionary_is_there_or_it_is_not() -> None:
+    lexicon = Lexicon(["x1碳纤维", "visual studio"])
+    assert distance("X1碳纤维", "新款X1碳纤维单车", lexicon=lexicon) == 0
+    assert distance("Visual Studio", "in visual studio.", lexicon=lexicon) == 0
+    assert distance("Visual Studio", "a studio", lexicon=lexicon) > 1
+
+
+def test_the_nearest_variant_counts() -> None:
+    lexicon = Lexicon([], [["差旅费", "出差费用"]])
+    assert distance("差旅费报销", "出差费用的报销", lexicon=lexicon) == 0
+    assert distance("差旅费报销", "出差费用的报销") > 0
 
 
 def test_without_a_question_everything_is_far() -> None:

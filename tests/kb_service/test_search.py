@@ -16,6 +16,7 @@ from kb_service.embeddings.available import Embedders
 from kb_service.search import Search
 from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where, open_index
+from kb_service.wording import Lexicon
 from servicekit.errors import UpstreamError
 
 KB = 7
@@ -274,3 +275,34 @@ async def test_deleted_in_the_middle_of_a_search_it_answers_nothing(base: Base) 
     await base.publish("v1", "年假为五天。")
     search = search_of(Base(Dropping(base.index, base.catalog), base.catalog))
     assert await search.search(KB, "年假", top_k=3, score_threshold=2) == []
+
+
+async def test_the_exact_part_number_comes_first(base: Base) -> None:
+    texts = [f"型号 AB-{number} 的保修期为两年，滤芯另计。" for number in range(1200, 1230)]
+    await base.publish("v1", *texts, "AB1207见附录。")
+    found = await base.ask("AB 1207的滤芯保修期是几年？", top_k=3)
+    assert found[:2] == [texts[7], "AB1207见附录。"]
+
+
+async def test_only_what_has_a_quoted_phrase_is_found_where_anything_has(base: Base) -> None:
+    texts = [f"年假为五天，五天年假第{number}条" for number in range(30)]
+    await base.publish("v1", *texts, "另有规定：五天的年假顺延，见附件三的详细说明。")
+    assert await base.ask("“五天的年假”怎么算", threshold=2) == [
+        "另有规定：五天的年假顺延，见附件三的详细说明。"
+    ]
+    assert len(await base.ask("“十天的年假”怎么算", threshold=2)) == 3
+
+
+async def test_traditional_and_simplified_find_each_other(base: Base) -> None:
+    await base.publish("v1", "員工旅遊補貼的標準", "年假为五天。")
+    assert await base.ask("旅游补贴") == ["員工旅遊補貼的標準"]
+
+
+async def test_names_and_synonyms_of_the_installation(base: Base) -> None:
+    await base.publish("v1", "出差费用在周二报销。", "另见滤芯的说明。", "三码合一机")
+    lexicon = Lexicon(["三码合一机"], [["差旅费", "出差费用"]])
+    collections = CollectionSet(Embedders(), lambda _: base.index)
+    search = Search(collections, base.catalog, lexicon=lexicon)
+    for question, right in (("差旅费", "出差费用在周二报销。"), ("三码合一机", "三码合一机")):
+        found = await search.search(KB, question, top_k=3, score_threshold=1)
+        assert [passage.content for passage in found] == [right]

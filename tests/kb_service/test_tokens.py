@@ -4,13 +4,27 @@ import sys
 
 import pytest
 
-from kb_service.tokens import query_vector, question_words, sparse_vector, terms
+from kb_service.tokens import counted, index_of, sparse_vector, terms
 
 
-def test_words_of_every_length_and_single_characters() -> None:
-    found = terms("中华人民共和国的年假")
-    assert {"中华", "人民", "共和国", "中华人民共和国", "年", "假"} <= set(found)
+def test_single_characters_and_neighbours_whatever_a_dictionary_says() -> None:
+    found = terms("三码合一机的年假")
+    assert {"三码", "码合", "合一", "一机", "机的", "三", "码", "年", "假"} <= set(found)
     assert "的" not in found
+
+
+def test_words_in_all_their_forms() -> None:
+    assert "~train" in set(terms("Trains")) & set(terms("training")) & set(terms("a train"))
+    assert "~v2" in terms("v2")
+
+
+@pytest.mark.parametrize("same", ["AB-1203", "ab 1203", "型号AB1203"])
+def test_part_numbers_beside_their_words(same: str) -> None:
+    assert "#ab1203" in terms(same)
+
+
+def test_what_is_counted_are_characters_and_words() -> None:
+    assert set(counted(terms("年假见AB-1203"))) == {"年", "假", "见", "ab-1203", "ab", "1203"}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +42,7 @@ def test_words_of_every_length_and_single_characters() -> None:
     ],
 )
 def test_spaced_scripts(text: str, expected: list[str]) -> None:
-    assert terms(text) == expected
+    assert counted(terms(text)) == expected
 
 
 def test_traditional_and_simplified_characters_are_the_same() -> None:
@@ -37,41 +51,6 @@ def test_traditional_and_simplified_characters_are_the_same() -> None:
 
 def test_ideographs_outside_the_basic_plane_count() -> None:
     assert "𠮷" in terms("𠮷野家")
-
-
-@pytest.mark.parametrize(
-    "nothing",
-    [
-        "你好",
-        "您好，在吗？",
-        "请问",
-        "谢谢！",
-        "为什么呢？",
-        "怎么办啊",
-        "你是谁",
-        "可以告诉我吗",
-        "Hello!",
-        "hi, how are you?",
-        "what is this",
-        "？！。",
-        "",
-        " \n\u0000",
-    ],
-)
-def test_greetings_and_question_words_ask_nothing(nothing: str) -> None:
-    assert question_words(nothing) == []
-    assert query_vector(question_words(nothing)).indices == []
-
-
-def test_the_words_that_ask_something_stay() -> None:
-    assert question_words("你好，请问怎么报销差旅费？") == ["报销", "差旅费"]
-    assert question_words("What is the return policy of Wi-Fi routers?") == [
-        "return",
-        "policy",
-        "wi",
-        "fi",
-        "routers",
-    ]
 
 
 def test_indices_are_distinct_unsigned_32_bit() -> None:
@@ -84,11 +63,11 @@ def test_indices_are_distinct_unsigned_32_bit() -> None:
 
 def test_indices_are_the_same_in_every_process() -> None:
     """Stored vectors outlive the process, whose own `hash` is salted."""
-    program = "from kb_service.tokens import *; print(query_vector(['报销', 'vpn']).indices)"
+    program = "from kb_service.tokens import index_of; print([index_of('报销'), index_of('vpn')])"
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert json.loads(answer.stdout) == query_vector(["报销", "vpn"]).indices
+    assert json.loads(answer.stdout) == [index_of("报销"), index_of("vpn")]
 
 
 def test_a_repeated_term_weighs_more_but_less_each_time() -> None:
@@ -102,6 +81,11 @@ def test_a_term_of_a_short_passage_weighs_more() -> None:
     short = sparse_vector({"a": 1})
     long = sparse_vector({"a": 1} | {f"w{n}": 1 for n in range(500)})
     assert short.values[0] > long.values[0]
+
+
+def test_a_part_number_is_there_or_it_is_not() -> None:
+    once, often = (sparse_vector({"#ab1203": n, "ab1203": n}).values[0] for n in (1, 5))
+    assert once == often == 1
 
 
 def test_lone_surrogates_do_not_break_it() -> None:

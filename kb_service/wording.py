@@ -1,0 +1,211 @@
+"""What a question asks for by its words, and the terms that the engine scores passages by."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import rjieba
+
+from kb_service.folding import folded
+from kb_service.part_numbers import CODE, codes, longest_codes
+from kb_service.stopwords import STOP_WORDS, without_courtesies
+from kb_service.tokens import (
+    characters,
+    index_of,
+    is_ideographic,
+    pairs,
+    parts,
+    runs,
+    stem,
+    with_parts,
+)
+from kb_service.vectors import SparseVector
+
+# Measured on twelve sets at once, see docs/retrieval.md; characters weigh 1.
+_PAIR = 0.5
+_SPACED = 1.0
+_STEM = 1.5
+_CODE = 10.0  # more than all the rest of a usual question
+_NAME = 2.0  # times: what the dictionary keeps whole
+_PHRASE = 3.0  # times: what stands between quotation marks
+_SYNONYM = 0.5  # times: what the question might have said
+
+_VARIANTS = 8
+_QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|「([^」]+)」|『([^』]+)』')
+_ENDS = re.compile(r"[a-z0-9]", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A question as it is searched for: one without words asks nothing.
+
+    Variants are its words with synonyms in the place of some; phrases must be there literally
+    where any passage has them.
+    """
+
+    words: tuple[str, ...]
+    vector: SparseVector
+    variants: tuple[tuple[str, ...], ...] = ()
+    phrases: tuple[str, ...] = ()
+
+    @property
+    def all_words(self) -> list[str]:
+        """With those of its variants."""
+        return list(dict.fromkeys(word for words in (self.words, *self.variants) for word in words))
+
+
+class Lexicon:
+    """The names and synonyms of an installation; what is stored does not depend on them."""
+
+    def __init__(self, names: Iterable[str] = (), synonyms: Iterable[Sequence[str]] = ()) -> None:
+        self._synonyms: defaultdict[str, set[str]] = defaultdict(set)
+        for group in synonyms:
+            members = {folded(member).strip() for member in group} - {""}
+            for member in members:
+                self._synonyms[member] |= members - {member}
+        self._names: defaultdict[str, list[str]] = defaultdict(list)
+        for name in {folded(name).strip() for name in names} | self._synonyms.keys():
+            if name:
+                self._names[name[0]].append(name)
+        for alike in self._names.values():
+            alike.sort(key=len, reverse=True)
+
+    @classmethod
+    def load(cls, names: Path | None, synonyms: Path | None) -> "Lexicon":
+        """From files: a name a line, a group of synonyms a line with commas between."""
+        groups = [re.split("[,，]", line) for line in _lines(synonyms)]
+        return cls(_lines(names), groups)
+
+    def wording(self, text: str) -> Wording:
+        plain = without_courtesies(folded(text))
+        words = self._words(plain)
+        phrases = _phrases(plain)
+        others = self._variants(plain) if words else []
+        weights = self._weights(plain, words)
+        for phrase in phrases:
+            for term, weight in self._weights(phrase, self._words(phrase)).items():
+                weights[term] = max(weights.get(term, 0.0), weight * _PHRASE)
+        for other in others:
+            for term, weight in self._weights(other, self._words(other)).items():
+                weights.setdefault(term, weight * _SYNONYM)
+        indices = {index_of(term): weight for term, weight in weights.items()} if words else {}
+        return Wording(
+            tuple(words),
+            SparseVector(list(indices), list(indices.values())),
+            tuple(tuple(self._words(other)) for other in others),
+            tuple(phrases),
+        )
+
+    def _words(self, plain: str) -> list[str]:
+        """The distinct words that say what is asked; none for a greeting."""
+        kept: dict[str, None] = {}
+        for part, name in self._split(plain):
+            if name:
+                kept[part] = None
+            else:
+                kept.update(dict.fromkeys(_words_between(part)))
+        return [word for word in kept if not is_ideographic(word) or characters(word)]
+
+    def _weights(self, plain: str, words: Sequence[str]) -> dict[str, float]:
+        weights = {CODE + code: _CODE for code in codes(plain)}
+        for run, ideographic in runs(plain):
+            if ideographic:
+                weights.update(dict.fromkeys(pairs(run), _PAIR))
+                continue
+            for word in with_parts(run):
+                if word not in STOP_WORDS:
+                    weights |= {word: _SPACED, stem(word): _STEM}
+        for word in filter(is_ideographic, words):
+            weights.update((one, 1.0) for one in characters(word) if is_ideographic(one))
+        for part, name in self._split(plain):
+            if name:
+                weights.update(dict.fromkeys(pairs(part), _PAIR * _NAME))
+        return weights
+
+    def _variants(self, plain: str) -> list[str]:
+        """The question with one synonym at a time in its place."""
+        split = self._split(plain)
+        found: list[str] = []
+        for at, (part, name) in enumerate(split):
+            for other in sorted(self._synonyms.get(part, ())) if name else ():
+                before, after = split[:at], split[at + 1 :]
+                found.append("".join([*(p for p, _ in before), other, *(p for p, _ in after)]))
+        return found[:_VARIANTS]
+
+    def _split(self, plain: str) -> list[tuple[str, bool]]:
+        """The text in parts, and whether a part is a name: the longest at each place."""
+        found: list[tuple[str, bool]] = []
+        start = at = 0
+        while at < len(plain):
+            if name := self._name_at(plain, at):
+                found += [(plain[start:at], False), (name, True)]
+                start = at = at + len(name)
+            else:
+                at += 1
+        return [*found, (plain[start:], False)]
+
+    def _name_at(self, plain: str, at: int) -> str | None:
+        for name in self._names.get(plain[at], ()):
+            if plain.startswith(name, at) and _stands_alone(plain, at, at + len(name)):
+                return name
+        return None
+
+
+def literal(text: str, phrases: Sequence[str]) -> bool:
+    """Whether all phrases are in a text as they are."""
+    plain = " ".join(folded(text).split())
+    return all(phrase in plain for phrase in phrases)
+
+
+def _words_between(plain: str) -> Iterator[str]:
+    """Of what has no names in it."""
+    done = 0
+    for start, end, code in longest_codes(plain):
+        yield from _plain_words(plain[done:start])
+        yield CODE + code
+        done = end
+    yield from _plain_words(plain[done:])
+
+
+def _plain_words(plain: str) -> Iterator[str]:
+    for run, ideographic in runs(plain):
+        words = _joined_up(rjieba.cut(run, hmm=False)) if ideographic else parts(run)
+        yield from (word for word in words if word not in STOP_WORDS)
+
+
+def _joined_up(words: Iterable[str]) -> Iterator[str]:
+    """Single characters in a row as one word: the dictionary does not know it, such as 年假."""
+    single = ""
+    for word in words:
+        if len(word) == 1 and word not in STOP_WORDS:
+            single += word
+            continue
+        if single:
+            yield single
+        single = ""
+        yield word
+    if single:
+        yield single
+
+
+def _phrases(plain: str) -> list[str]:
+    """What stands between quotation marks and is more than one character."""
+    quoted = ("".join(match.groups("")) for match in _QUOTED.finditer(plain))
+    return [phrase for one in quoted if len(phrase := " ".join(one.split())) > 1]
+
+
+def _stands_alone(plain: str, start: int, end: int) -> bool:
+    """Not in the middle of a word of a spaced script."""
+    before, after = plain[max(start - 1, 0) : start], plain[end : end + 1]
+    cuts_before = before and _ENDS.match(before) and _ENDS.match(plain[start])
+    cuts_after = after and _ENDS.match(after) and _ENDS.match(plain[end - 1])
+    return not cuts_before and not cuts_after
+
+
+def _lines(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    lines = (line.strip() for line in file.read_text("utf-8-sig").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
