@@ -65,6 +65,9 @@ from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.questions.importing import QuestionImport
 from kb_service.rebuild import Rebuild
+from kb_service.rerank import Reranker
+from kb_service.rerank.endpoint import EndpointReranker
+from kb_service.rerank.local import LocalReranker
 from kb_service.search import Search
 from kb_service.settings import KbSettings
 from kb_service.sharing import ALONE, TOGETHER
@@ -211,7 +214,7 @@ async def _start(
     )
     runner, register = await _sources(database, settings, ingest, library)
     tally, asked = Tally(StatisticsStore(database)), Questions(QuestionStore(database), library)
-    retrieval = Search(collections, catalog)
+    retrieval = Search(collections, catalog, _reranker(settings, stack))
     sets, runs, eval_runner = await _evaluation(database, settings, retrieval, library, parsers)
     app.state.ready_checks = (database.ping, indexer.ping)
     app.state.context = Context(
@@ -365,6 +368,21 @@ def _open_collection(settings: KbSettings, name: str) -> VectorIndex:
             write_consistency_factor=settings.qdrant_write_consistency_factor,
         ),
     )
+
+
+def _reranker(settings: KbSettings, stack: AsyncExitStack) -> Reranker | None:
+    if settings.rerank_api_base_url:
+        endpoint = EndpointReranker(
+            base_url=settings.rerank_api_base_url,
+            api_key=settings.rerank_api_api_key.get_secret_value(),
+            model=settings.rerank_api_model,
+            seconds=settings.rerank_timeout,
+        )
+        stack.push_async_callback(endpoint.close)
+        return endpoint
+    if settings.rerank_model_folder:
+        return LocalReranker(settings.rerank_model_folder, seconds=settings.rerank_timeout)
+    return None
 
 
 def _embedders(settings: KbSettings, cache: EmbeddingStore) -> Embedders:

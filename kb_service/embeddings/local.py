@@ -1,28 +1,19 @@
-"""A model on this machine, from a folder: ONNX Runtime and the model's own tokeniser.
-
-Both let other threads of this process go on while they work; they work in threads of their own,
-so that nothing waits for them but those who asked.
-"""
+"""An embedding model on this machine; it works in threads, so that only those wait who asked."""
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 from anyio import to_thread
 
 from kb_service.embeddings import Embedded, EmbedderKind, Prefixes, failure
-from kb_service.embeddings.folder import ModelFolder, ModelFolderFault, check_packages
+from kb_service.embeddings.folder import ModelFolder
+from kb_service.onnx_models import ModelFolderFault, ModelOutput, OnnxModel
 from servicekit.errors import UpstreamError
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-    from tokenizers import Tokenizer
 
 _ROOT = Path(__file__).parent.parent.parent
 _AT_ONCE = 8  # texts: a question waits for one such batch at most, a tenth of a second
@@ -30,12 +21,6 @@ _AT_ONCE = 8  # texts: a question waits for one such batch at most, a tenth of a
 _NO_PREFIXES = Prefixes()
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    tokenizer: "Tokenizer"
-    session: "InferenceSession"
 
 
 class LocalEmbedder:
@@ -47,7 +32,6 @@ class LocalEmbedder:
     kind: EmbedderKind = "local"
 
     def __init__(self, folder: Path, workshop: Path, prefixes: Prefixes = _NO_PREFIXES) -> None:
-        check_packages()
         self._folder, self._workshop = ModelFolder.read(folder), workshop
         self.model, self.size = self._folder.name, self._folder.size
         own = self._folder.prefixes
@@ -55,7 +39,7 @@ class LocalEmbedder:
         self.fingerprint = f"{self._folder.fingerprint()}\n{self._prefixes.passage}"
         self._passages, self._questions = anyio.CapacityLimiter(1), anyio.CapacityLimiter(2)
         self._loading = anyio.Lock()
-        self._loaded: _Loaded | None = None
+        self._loaded: OnnxModel | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -92,12 +76,12 @@ class LocalEmbedder:
     async def close(self) -> None:
         self._loaded = None
 
-    async def _load(self) -> _Loaded:
+    async def _load(self) -> OnnxModel:
         async with self._loading:
             if self._loaded is None:
                 try:
                     onnx = self._folder.onnx or await self._built()
-                    self._loaded = await to_thread.run_sync(_open, self._folder, onnx)
+                    self._loaded = await to_thread.run_sync(self._opened, onnx)
                 except Exception as error:  # a boundary: a damaged model raises anything
                     logger.exception("the model folder %s", self._folder.path)
                     raise failure(f"the model cannot be loaded: {error}") from None
@@ -117,46 +101,24 @@ class LocalEmbedder:
             _, said = await process.communicate()
             if process.returncode:
                 last = said.decode(errors="replace").strip().rpartition("\n")[2]
-                raise ModelFolderFault(last)
+                raise ModelFolderFault(self._folder.path, last)
         return target
 
-
-def _open(folder: ModelFolder, onnx: Path) -> _Loaded:
-    from onnxruntime import InferenceSession, SessionOptions
-    from tokenizers import Tokenizer
-
-    options = SessionOptions()
-    options.intra_op_num_threads = max(1, (os.cpu_count() or 1) // 2)
-    session = InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    tokenizer = Tokenizer.from_file(str(folder.path / "tokenizer.json"))
-    padding = tokenizer.padding or {}
-    tokenizer.enable_truncation(folder.max_tokens)
-    tokenizer.enable_padding(
-        pad_id=padding.get("pad_id", 0), pad_token=padding.get("pad_token", "[PAD]")
-    )
-    return _Loaded(tokenizer, session)
+    def _opened(self, onnx: Path) -> OnnxModel:
+        return OnnxModel.open(self._folder.path, onnx, max_tokens=self._folder.max_tokens)
 
 
-def _run(loaded: _Loaded, texts: list[str], pooling: str) -> Embedded:
+def _run(model: OnnxModel, texts: list[str], pooling: str) -> Embedded:
     import numpy as np
 
-    encoded = loaded.tokenizer.encode_batch(texts)
-    given = {
-        "input_ids": np.array([one.ids for one in encoded], np.int64),
-        "attention_mask": np.array([one.attention_mask for one in encoded], np.int64),
-        "token_type_ids": np.array([one.type_ids for one in encoded], np.int64),
-    }
-    taken = {one.name: given[one.name] for one in loaded.session.get_inputs()}
-    output: Any = loaded.session.run(None, taken)[0]
-    mask = given["attention_mask"]
-    vectors = _pooled(output, mask, pooling) if output.ndim == 3 else output
+    output = model.run(texts)
+    vectors = _pooled(output, pooling) if output.values.ndim == 3 else output.values
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    cut = frozenset(number for number, one in enumerate(encoded) if one.overflowing)
-    return Embedded(vectors.tolist(), cut, int(mask.sum()))
+    return Embedded(vectors.tolist(), output.cut, int(output.mask.sum()))
 
 
-def _pooled(output: Any, mask: Any, pooling: str) -> Any:
+def _pooled(output: ModelOutput, pooling: str) -> Any:
     if pooling == "cls":
-        return output[:, 0].copy()
-    weights = mask[..., None].astype(output.dtype)
-    return (output * weights).sum(1) / weights.sum(1)
+        return output.values[:, 0].copy()
+    weights = output.mask[..., None].astype(output.values.dtype)
+    return (output.values * weights).sum(1) / weights.sum(1)

@@ -10,8 +10,9 @@ import pytest
 
 from deploy.local_embedder import model_folder
 from kb_service.embeddings import Prefixes
-from kb_service.embeddings.folder import ModelFolder, ModelFolderFault
+from kb_service.embeddings.folder import ModelFolder
 from kb_service.embeddings.local import LocalEmbedder
+from kb_service.onnx_models import ModelFolderFault
 from kb_service.settings import KbSettings
 from servicekit.errors import UpstreamError
 from tests.kb_service.conftest import connected
@@ -74,12 +75,12 @@ async def test_the_loop_goes_on_while_it_works(workshop: Path) -> None:
 
 def test_other_folders_are_refused_with_a_sentence(tmp_path: Path) -> None:
     assert FOLDER
-    with pytest.raises(ModelFolderFault, match=r"neither model\.onnx nor model\.safetensors"):
-        ModelFolder.read(tmp_path)
-    (tmp_path / "model.onnx").touch()
     with pytest.raises(ModelFolderFault, match=r"no tokenizer\.json"):
         ModelFolder.read(tmp_path)
     shutil.copy(FOLDER / "tokenizer.json", tmp_path)
+    with pytest.raises(ModelFolderFault, match=r"neither model\.onnx nor model\.safetensors"):
+        ModelFolder.read(tmp_path)
+    (tmp_path / "model.onnx").touch()
     assert ModelFolder.read(tmp_path).pooling == "mean"
     (tmp_path / "1_Pooling").mkdir()
     pooling = tmp_path / "1_Pooling" / "config.json"

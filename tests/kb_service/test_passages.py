@@ -207,7 +207,7 @@ async def test_a_file_that_knows_less_takes_no_place(base: Base) -> None:
 class Judge:
     """Finds the longest text most relevant, or fails."""
 
-    model = "judge"
+    model, seconds = "judge", 2.0
 
     def __init__(self, *, fails: bool = False) -> None:
         self.asked: list[str] = []

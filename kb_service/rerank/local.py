@@ -1,0 +1,70 @@
+"""A cross-encoder on this machine, from a folder with model.onnx and tokenizer.json."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from kb_service.onnx_models import (
+    ModelFolderFault,
+    OnnxModel,
+    check_folder,
+    onnx_in,
+    read_object,
+)
+from servicekit.errors import UpstreamError
+
+_AT_ONCE = 8
+_LONGEST = 512
+
+logger = logging.getLogger(__name__)
+
+
+class LocalReranker:
+    """One question at a time: a cross-encoder takes all the cores that it is given."""
+
+    def __init__(self, folder: Path, *, seconds: float) -> None:
+        check_folder(folder)
+        onnx = onnx_in(folder)
+        if onnx is None:
+            raise ModelFolderFault(folder, "it has no model.onnx")
+        self.model, self.seconds = folder.name, seconds
+        self._folder, self._onnx = folder, onnx
+        config = read_object(folder, "config.json")
+        self._max_tokens = min(config.get("max_position_embeddings", _LONGEST), _LONGEST)
+        self._turns, self._loading = anyio.CapacityLimiter(1), anyio.Lock()
+        self._loaded: OnnxModel | None = None
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        model = await self._load()
+        relevances: list[float] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            pairs = [(query, text) for text in texts[start : start + _AT_ONCE]]
+            relevances += await to_thread.run_sync(_run, model, pairs, limiter=self._turns)
+        return relevances
+
+    async def _load(self) -> OnnxModel:
+        async with self._loading:
+            if self._loaded is None:
+                try:
+                    self._loaded = await to_thread.run_sync(self._opened)
+                except Exception as error:  # a boundary: a damaged model raises anything
+                    logger.exception("the model folder %s", self._folder)
+                    raise UpstreamError(f"The reranker cannot be loaded: {error}.") from None
+        return self._loaded
+
+    def _opened(self) -> OnnxModel:
+        return OnnxModel.open(self._folder, self._onnx, max_tokens=self._max_tokens)
+
+
+def _run(model: OnnxModel, pairs: list[tuple[str, str]]) -> list[float]:
+    """From 0 to 1; a model with two labels says with the second one that a passage answers."""
+    import numpy as np
+
+    logits: Any = model.run(pairs).values
+    relevant = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
+    relevances: list[float] = (1 / (1 + np.exp(-relevant))).tolist()
+    return relevances
