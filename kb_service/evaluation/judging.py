@@ -15,6 +15,7 @@ _GRAM = 3
 _SHORTEST = 20  # characters of a chunk that says something by itself
 _EXCERPT = 200
 _WITH_EXCERPT = 3
+_BEGINNING = 10
 _DEEPEST = 10  # of nDCG
 
 
@@ -37,7 +38,9 @@ def judged(item: Item, passages: Sequence[Passage], *, position: int, latency_ms
             chunk_id=passage.chunk_id,
             file_name=passage.file_name,
             score=round(passage.score, 4),
-            excerpt=_excerpt(passage.content) if place < _WITH_EXCERPT or place + 1 == rank else "",
+            excerpt=_part(passage.content, item.expected, right[place])
+            if place < _WITH_EXCERPT or place + 1 == rank
+            else "",
             is_right=right[place] is not None,
         )
         for place, passage in enumerate(passages)
@@ -106,6 +109,15 @@ def _plain(text: str) -> str:
 @lru_cache(1_024)
 def _grams(text: str) -> frozenset[str]:
     return frozenset(text[start : start + _GRAM] for start in range(len(text) - _GRAM + 1))
+
+
+def _part(text: str, expected: Expectation, target: int | None) -> str:
+    """From where the expected passage begins, if that can be told."""
+    plain, begin = " ".join(text.split()), 0
+    if target is not None and expected.passages:
+        wanted = " ".join(expected.passages[target].split())
+        begin = max(plain.find(wanted[:_BEGINNING]), 0)
+    return ("…" if begin else "") + _excerpt(plain[begin:])
 
 
 def _excerpt(text: str) -> str:

@@ -1,8 +1,9 @@
 """How results look on a terminal."""
 
+from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -68,7 +69,15 @@ def exported(done: dict[str, Any]) -> None:
 
 def runs(found: list[dict[str, Any]]) -> None:
     table = _table(
-        "#", "状态 state", "说明 label", "hit@1", "hit@5", "MRR", "分块 chunks", "时间 time"
+        "#",
+        "状态 state",
+        "说明 label",
+        "hit@1",
+        "hit@5",
+        "MRR",
+        "分块 chunks",
+        "时间 time",
+        texts=3,
     )
     for one in found:
         figures, around = one["figures"] or {}, one["circumstances"] or {}
@@ -79,7 +88,7 @@ def runs(found: list[dict[str, Any]]) -> None:
             Text(one["label"]),
             *shares,
             str(around.get("chunks", "")),
-            one["create_time"][:16],
+            _time(one["create_time"]),
         )
     Console().print(table)
 
@@ -99,9 +108,9 @@ def run(found: dict[str, Any]) -> None:
             f"score_threshold {found['options']['score_threshold']}"
         )
         table = _table("指标 figure", "值 value")
-        for name, shown in _NAMES.items():
+        for name in _NAMES:
             if figures[name] is not None:
-                table.add_row(shown, _value(name, figures[name]))
+                table.add_row(_name(name, found), _value(name, figures[name]))
         console.print(table)
 
 
@@ -111,7 +120,7 @@ def run_with_results(found: dict[str, Any]) -> None:
     console.print(f"\n{found['verdict']} ({len(found['results'])})")
     for one in found["results"]:
         console.print(Text(f"\n{one['question']}", style="bold"))
-        console.print(Text(f"  期望 expected: {_expected(one)}"))
+        _print_line(console, f"  期望 expected: {_expected(one)}")
         _print_found(console, one)
 
 
@@ -129,7 +138,7 @@ def comparison(found: dict[str, Any]) -> None:
     for one in found["figures"]:
         if (name := one["figure"]) in _NAMES and None not in (one["before"], one["after"]):
             values = (_value(name, one[side]) for side in ("before", "after"))
-            table.add_row(_NAMES[name], *values, _difference(name, one["difference"]))
+            table.add_row(_name(name, before), *values, _difference(name, one["difference"]))
     console.print(table)
     _print_changes(console, found)
     for outcome, shown in _OUTCOMES.items():
@@ -154,21 +163,22 @@ def _print_pair(console: Console, one: dict[str, Any]) -> None:
     ranks = f"{_place(before)} → {_place(after)}"
     console.print(Text.assemble((f"\n{one['question']}", "bold"), f"  {ranks}"))
     if expected := _expected(after or before):
-        console.print(Text(f"  期望 expected: {expected}"))
+        _print_line(console, f"  期望 expected: {expected}")
     for shown, side in (("前 before", before), ("后 after", after)):
         if side is not None and (best := _best(side)):
             mark = "✓" if best["right"] else "✗"
-            line = f"  {shown} {mark} {best['file_name']}: {best['excerpt']}"
-            console.print(Text(line))
+            _print_line(console, f"  {shown} {mark} {best['file_name']}: {best['excerpt']}")
+
+
+def _print_line(console: Console, text: str) -> None:
+    """What does not fit into the line is left away."""
+    console.print(Text(" ".join(text.splitlines())), no_wrap=True, overflow="ellipsis")
 
 
 def _print_found(console: Console, one: dict[str, Any]) -> None:
     for rank, passage in enumerate(one["found"][:_SHOWN], 1):
-        mark = "✓" if passage["right"] else "✗"
-        line = (
-            f"  {rank} {mark} {passage['score']:.2f} {passage['file_name']}: {passage['excerpt']}"
-        )
-        console.print(Text(line))
+        mark = f"{rank} {'✓' if passage['right'] else '✗'} {passage['score']:.2f}"
+        _print_line(console, f"  {mark} {passage['file_name']}: {passage['excerpt']}")
     if not one["found"]:
         console.print("  未检索到内容 nothing found")
 
@@ -193,6 +203,10 @@ def _expected(result: dict[str, Any]) -> str:
     if result["refuse"]:
         return "不应检索到内容 nothing"
     return " | ".join(result["passages"] or result["files"])
+
+
+def _name(name: str, run: dict[str, Any]) -> str:
+    return f"hit@{run['options']['top_k']}" if name == "hit_at_k" else _NAMES[name]
 
 
 def _head(run: dict[str, Any]) -> str:
@@ -228,14 +242,20 @@ def _difference(name: str, value: float) -> str:
     return f"{value:+.1f}" if name.startswith("latency") else f"{value:+.3f}"
 
 
+def _time(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().strftime("%m-%d %H:%M")
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {part}" for name, part in value.items())
     return str(value)
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, texts: int = 1) -> Table:
+    """The first so many columns are texts, the others numbers."""
     table = Table(box=None, pad_edge=False, header_style="")
     for number, name in enumerate(columns):
-        table.add_column(Text(name), justify="left" if number == 0 else "default", overflow="fold")
+        justify: JustifyMethod = "left" if number < texts else "right"
+        table.add_column(Text(name), justify=justify, overflow="fold")
     return table
