@@ -176,7 +176,7 @@ class ServerConfigs(BaseModel):
     openai_api_address: str | None = None
     api_address: str
     LLM_MODELS: list[str]
-    DEFAULT_KNOWLEDGE_BASE: str = "samples"
+    DEFAULT_KNOWLEDGE_BASE: str = "chat2llm"
     TEMPERATURE: float = 0.7
     MAX_TOKENS: int | None = None
     HISTORY_LEN: int = 10

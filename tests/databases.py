@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -25,7 +26,8 @@ class Databases:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
                 made = path.with_suffix(".made")
-                asyncio.run(_migrate(made, f"{service}_service"))
+                with ThreadPoolExecutor(1) as apart:  # a test's own loop may be running
+                    apart.submit(asyncio.run, _migrate(made, f"{service}_service")).result()
                 made.rename(path)
         return path
 

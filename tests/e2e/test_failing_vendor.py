@@ -1,4 +1,4 @@
-"""A vendor that fails in every way, behind the five real processes."""
+"""A vendor that fails in every way, and every mode of chat, behind the five real processes."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.chat_service.conftest import parse_read, until
+from tests.e2e.modes import check_unstored_modes
 from tests.fakes.vendor import (
     END,
     VendorServer,
@@ -17,6 +18,7 @@ from tests.fakes.vendor import (
     status,
     tokens,
 )
+from tests.fakes.web import WebServer
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
@@ -37,9 +39,10 @@ FAILURES = {
 
 
 async def test_every_failure_is_a_sentence_and_stored(start_stack: Callable[..., Stack]) -> None:
-    async with VendorServer() as vendor:
+    async with VendorServer() as vendor, WebServer() as internet:
         stack = start_stack(
             CUSTOM_API_BASE_URL=vendor.base_url,
+            SEARXNG_URL=internet.url,
             LLM_FIRST_TOKEN_TIMEOUT="2",
             LLM_TOKEN_TIMEOUT="1",
         )
@@ -53,6 +56,7 @@ async def test_every_failure_is_a_sentence_and_stored(start_stack: Callable[...,
                 assert await _stored(client, session=f"{number:032}") == said, case
                 vendor.default = tokens(["好"])  # closes the circuit again
                 assert await _said(client, session="f" * 32) == "好", case
+            await check_unstored_modes(client, vendor, internet)
             await _leave(client, vendor)
 
 
