@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from kb_service.embeddings.available import LEXICAL, Embedders, EmbeddingModel
+from kb_service.embeddings.available import LEXICAL, Embedders, EmbeddingModel, has_vectors
 from kb_service.embeddings.calibration import calibrate, limit_for, similarity_at
 from kb_service.entities import Calibration
 from kb_service.vectors import Hit, Point, SparseVector, VectorIndex, Where
@@ -135,14 +135,14 @@ class CollectionSet:
         model = self.embedders.of_collection(name)
         embedder = model.embedder if model else None
         size = embedder.size if embedder else None
-        if self._measures and name != LEXICAL:
+        if self._measures and has_vectors(name):
             known = await self._measures.dense_size(name)
             if size and size != known:
                 await self._measures.remember_dense_size(name, size)
             size = size or known
             if calibration := await self._measures.calibration(name):
                 self._calibrations[name] = calibration
-        if size is None and name != LEXICAL:
+        if size is None and has_vectors(name):
             return
         index = self._open_collection(name)
         await index.ensure(size)

@@ -77,8 +77,10 @@ class Rebuild:
 
     def _is_to_move(self, placement: Placement, wanted: EmbeddingModel) -> bool:
         """Where no model is configured any more, what has vectors keeps them: words do as well."""
-        is_elsewhere = placement.collection != wanted.collection
-        return is_elsewhere and bool(wanted.embedder or placement.chosen)
+        if placement.collection == wanted.collection:
+            return False
+        is_outdated = self._embedders.of_collection(placement.collection) is wanted
+        return is_outdated or bool(wanted.embedder or placement.chosen)
 
     async def _move(self, placement: Placement, wanted: EmbeddingModel) -> None:
         files = await self._rows.to_move(placement.kb_id, wanted.collection)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from kb_service.embeddings import Embedded, Embedder, EmbedderKind
 from kb_service.errors import NoSuchEmbedder, NotAnEmbedder, NotEmbedded
 from kb_service.names import shown
+from kb_service.tokens import LEXICAL_RECIPE
 from servicekit.errors import UpstreamError
 
 LEXICAL = "lexical"
+
+_RECIPE = re.compile(r"-w\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,10 @@ class Embedders:
     """Those that are configured, the default first, and `lexical`, which is always there."""
 
     def __init__(self, embedders: Sequence[Embedder] = ()) -> None:
-        models = [EmbeddingModel(one.model, _collection(one), one) for one in embedders]
-        lexical = EmbeddingModel(LEXICAL, LEXICAL)
+        models = [EmbeddingModel(one.model, _today(_collection(one)), one) for one in embedders]
+        lexical = EmbeddingModel(LEXICAL, _today(LEXICAL))
         self._by_name = {model.name: model for model in [*models, lexical]}
-        self._by_collection = {model.collection: model for model in self._by_name.values()}
+        self._by_lasting_name = {_lasting(one.collection): one for one in self._by_name.values()}
         self.default = next(iter(self._by_name.values()))
 
     def all(self) -> list[EmbeddingModel]:
@@ -48,7 +51,7 @@ class Embedders:
 
     def of_collection(self, collection: str) -> EmbeddingModel | None:
         """None when the model is no longer available: then its texts are found by words alone."""
-        return self._by_collection.get(collection)
+        return self._by_lasting_name.get(_lasting(collection))
 
     async def warm(self) -> None:
         for model in self._by_name.values():
@@ -81,6 +84,21 @@ class Embedders:
             return await embedder.embed(texts)
         except UpstreamError as error:
             raise NotEmbedded(error) from None
+
+
+def has_vectors(collection: str) -> bool:
+    """Whether texts in it have vectors of a model beside their words."""
+    return _lasting(collection) != LEXICAL
+
+
+def _today(name: str) -> str:
+    """The collection for what is indexed now: how words are indexed is a part of its name."""
+    return f"{name}-w{LEXICAL_RECIPE}"
+
+
+def _lasting(collection: str) -> str:
+    """The part of the name that is the model's."""
+    return _RECIPE.sub("", collection)
 
 
 def _collection(embedder: Embedder) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kb_service.embeddings.available import Embedders
 from kb_service.settings import KbSettings
 from kb_service.vectors import open_index
 from tests.kb_service.conftest import Kb, connected
@@ -77,8 +78,9 @@ def rows(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 async def points(folder: Path, kb_id: int) -> int:
+    collection = Embedders().default.collection
     index = open_index(
-        url=None, api_key=None, folder=folder / "kb" / "qdrant", collection="lexical"
+        url=None, api_key=None, folder=folder / "kb" / "qdrant", collection=collection
     )
     await index.ensure(None)
     try:

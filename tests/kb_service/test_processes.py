@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kb_service.embeddings.available import Embedders
 from kb_service.models import ChangeRow, VersionRow
 from kb_service.settings import KbSettings
 from kb_service.store import ChangeStore, VersionStore
@@ -90,7 +91,8 @@ async def test_a_file_that_is_replaced_is_never_absent_and_never_there_twice(pai
     assert {len(found) for found in seen} == {1}
     assert {found[0] for found in seen} == {f"年假每年 {n} 天。" for n in range(ROUNDS + 1)}
     # What one of them may still answer with is there until all of them know better.
-    assert (await pair.server.engine.count("lexical")).count > 1
+    collection = Embedders().default.collection
+    assert (await pair.server.engine.count(collection)).count > 1
 
 
 async def test_qdrant_may_start_later_and_be_away(

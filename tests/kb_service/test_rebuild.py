@@ -1,11 +1,15 @@
 """Another embedding model: everything is moved in the background while the old index answers."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kb_service.embeddings.available import Embedders
 from kb_service.settings import KbSettings
 from tests.kb_service.conftest import ADMIN, OWNER, STRANGER, Kb, connected
 from tests.kb_service.gate import gated
@@ -161,3 +165,26 @@ async def test_a_file_that_cannot_be_moved_is_left_alone_for_a_while(
             await kb.post(f"/admin/jobs/{job['id']}/retry", {})
             await moved(kb)
             assert await found(kb) == ["1.txt"]
+
+
+async def test_what_was_indexed_by_an_earlier_recipe_is_indexed_anew(
+    make_settings: Make,
+) -> None:
+    async with connected(make_settings()) as kb:
+        await kb.create()
+        await kb.uploaded(*FILES)
+    folder, now = make_settings().folder, Embedders().default.collection
+    (folder / "qdrant" / now).rename(folder / "qdrant" / "lexical")
+    collections_of(folder, "UPDATE index_version SET collection = 'lexical'")
+    async with connected(make_settings()) as kb:
+        assert await found(kb) == ALL, "the old index answers"
+        await moved(kb)
+        assert await found(kb) == ALL
+    assert collections_of(folder, "SELECT DISTINCT collection FROM index_version") == [(now,)]
+
+
+def collections_of(folder: Path, statement: str) -> list[tuple[str]]:
+    with closing(sqlite3.connect(folder / "kb.db")) as rows:
+        answer = rows.execute(statement).fetchall()
+        rows.commit()
+        return answer
