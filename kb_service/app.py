@@ -39,7 +39,6 @@ from kb_service.content import ContentFolder
 from kb_service.context import Context
 from kb_service.embeddings import Embedder, Prefixes
 from kb_service.embeddings.available import Embedders
-from kb_service.embeddings.cached import CachedEmbedder
 from kb_service.embeddings.endpoint import OpenAIEmbedder
 from kb_service.embeddings.local import LocalEmbedder
 from kb_service.entities import ChunkOptions
@@ -98,6 +97,7 @@ from kb_service.store import (
     VersionStore,
 )
 from kb_service.vectors import ServerOptions, VectorIndex, open_index
+from kb_service.wording import Lexicon
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.identity import CallerVerifier
@@ -214,7 +214,7 @@ async def _start(
     )
     runner, register = await _sources(database, settings, ingest, library)
     tally, asked = Tally(StatisticsStore(database)), Questions(QuestionStore(database), library)
-    retrieval = Search(collections, catalog, _reranker(settings, stack))
+    retrieval = Search(collections, catalog, _reranker(settings, stack), _lexicon(settings))
     sets, runs, eval_runner = await _evaluation(database, settings, retrieval, library, parsers)
     app.state.ready_checks = (database.ping, indexer.ping)
     app.state.context = Context(
@@ -385,6 +385,10 @@ def _reranker(settings: KbSettings, stack: AsyncExitStack) -> Reranker | None:
     return None
 
 
+def _lexicon(settings: KbSettings) -> Lexicon:
+    return Lexicon.load(settings.kb_dictionary, settings.kb_synonyms)
+
+
 def _embedders(settings: KbSettings, cache: EmbeddingStore) -> Embedders:
     """The endpoint comes before the folder: the first is what knowledge bases have by default."""
     prefixes = Prefixes(settings.embedding_query_prefix, settings.embedding_passage_prefix)
@@ -403,4 +407,4 @@ def _embedders(settings: KbSettings, cache: EmbeddingStore) -> Embedders:
         found.append(LocalEmbedder(folder, workshop, prefixes))
     if not found:
         logger.info("no embedding model is configured: search is lexical. 未配置向量模型。")
-    return Embedders([CachedEmbedder(embedder, cache) for embedder in found])
+    return Embedders(found, cache)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
 from servicekit.settings import ServiceSettings
 
@@ -105,6 +105,16 @@ class KbSettings(ServiceSettings):
     )
     chunk_overlap: int = Field(
         50, ge=0, description="Default overlap of chunks. 相邻分块默认重叠（字符）。"
+    )
+    kb_dictionary: FilePath | None = Field(
+        None,
+        description="File with a product name or other term a line that search keeps whole; read "
+        "at start. 自定义词典文件，每行一个词（产品名等），检索时不拆分；启动时读取。",
+    )
+    kb_synonyms: FilePath | None = Field(
+        None,
+        description="File with a group of words a line that mean the same, with commas between; "
+        "read at start. 同义词文件，每行一组，逗号分隔；启动时读取。",
     )
     embedding_api_base_url: str = Field(
         "",
