@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 from aiohttp import ClientSession
 
-from chat_service.errors import ModelError, ModelRefused, ModelTooLong
+from chat_service.errors import ModelBusy, ModelError, ModelRefused, ModelTooLong
 from chat_service.history import Message
 from chat_service.llm import ChatModel, Reply, Sampling, complete
 from chat_service.llm.chain import ChainedModel
@@ -189,6 +189,29 @@ async def test_langchain_fails_with_the_same_errors(kind: str, vendor: VendorSer
     await model.close()
     assert type(raised.value) is ERRORS[kind]
     assert KEY not in str(raised.value) + raised.value.detail
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3),
+        ("1.6", 2),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 60),
+        ("soon", None),
+        (None, None),
+    ],
+)
+async def test_how_long_a_busy_vendor_wants_to_be_left_alone(
+    header: str | None, seconds: int | None, lean: LeanModel, vendor: VendorServer
+) -> None:
+    vendor.then(status(429, **({"Retry_After": header} if header else {})))
+    with pytest.raises(ModelBusy) as raised:
+        await complete(lean, ASKED)
+    if seconds == 60:  # long from now
+        assert (raised.value.retry_after or 0) > 60
+    else:
+        assert raised.value.retry_after == seconds
 
 
 async def test_a_key_of_two_parts_is_in_no_error(
