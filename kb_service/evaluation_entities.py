@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from kb_service.entities import SearchFilter
+
 RunState = Literal["queued", "running", "done", "failed", "cancelled"]
 OVER: tuple[RunState, ...] = ("done", "failed", "cancelled")
 # A question with expectations is hit or missed; one that must retrieve nothing is refused or
@@ -64,10 +66,12 @@ class EvalSet:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How the questions are asked."""
+    """How the questions are asked; `rerank` None: where there is a reranker."""
 
     top_k: int = 10
     score_threshold: float = 1.0
+    wanted: SearchFilter | None = None
+    rerank: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What came out for a question, without the texts.
+    """What came out for a question, without the texts; whether vectors and a reranker took part.
 
     `rank` counts from 1 and is that of the first right passage; `expected_key` is another one when
     something else is expected.
@@ -97,6 +101,8 @@ class Outline:
     ndcg: float
     latency_ms: float
     found: int
+    by_meaning: bool
+    reranked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,7 @@ class Figures:
     """Aggregates of a run; None where no question is of that kind, or too few hits were asked for.
 
     hit@k, MRR and nDCG are of the `judged` questions, refusals of those that must find nothing.
+    `by_meaning` and `reranked` count the questions that vectors and a reranker took part in.
     """
 
     questions: int
@@ -146,6 +153,8 @@ class Figures:
     refusal_rate: float | None
     wrongly_refused: int
     wrongly_answered: int
+    by_meaning: int
+    reranked: int
     latency_p50_ms: float | None
     latency_p95_ms: float | None
 

@@ -28,7 +28,7 @@ from kb_service.evaluation_entities import (
     Verdict,
 )
 from kb_service.management_schemas import Page
-from kb_service.schemas import UtcTime
+from kb_service.schemas import SearchFilterBody, UtcTime
 
 # No database but SQLite stores NUL.
 _PRINTED = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -174,14 +174,19 @@ class ImportedItems(BaseModel):
 
 
 class RunBody(BaseModel):
-    """hit@k is measured for k up to `top_k`, nDCG@10 from 10 on."""
+    """hit@k is measured for k up to `top_k`, nDCG@10 from 10 on; `rerank` null: where a reranker is
+    configured.
+    """
 
     label: Label = ""
     top_k: Annotated[int, Field(ge=1, le=50)] = 10
     score_threshold: Annotated[float, Field(ge=0, le=2)] = 1.0
+    filter: SearchFilterBody | None = None
+    rerank: bool | None = None
 
     def options(self) -> RunOptions:
-        return RunOptions(self.top_k, self.score_threshold)
+        wanted = self.filter.entity() if self.filter else None
+        return RunOptions(self.top_k, self.score_threshold, wanted, self.rerank)
 
 
 class FiguresItem(BaseModel):
@@ -200,6 +205,8 @@ class FiguresItem(BaseModel):
     refusal_rate: float | None
     wrongly_refused: int
     wrongly_answered: int
+    by_meaning: int
+    reranked: int
     latency_p50_ms: float | None
     latency_p95_ms: float | None
 
@@ -225,6 +232,8 @@ class CircumstancesItem(BaseModel):
 class OptionsItem(BaseModel):
     top_k: int
     score_threshold: float
+    filter: SearchFilterBody | None = Field(validation_alias="wanted")
+    rerank: bool | None
 
 
 class RunItem(BaseModel):

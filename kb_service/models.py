@@ -363,6 +363,8 @@ class EvalResultRow(SQLModel, table=True):
     ndcg: float = 0
     latency_ms: float
     found_count: int
+    by_meaning: bool
+    reranked: bool
     question: str = Field(sa_column=Column(Text, nullable=False))
     expected: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     found: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))

@@ -13,6 +13,7 @@ from kb_service.findings.neighbours import Group, grouped
 from kb_service.findings.variety import varied
 from kb_service.rerank import Reranker, relevance
 from kb_service.scoring import LexicalDistance, dense_distance
+from kb_service.tokens import LEXICAL_RECIPE
 from kb_service.vectors import Hit, SparseVector, Where
 from kb_service.wording import Lexicon, Wording, literal
 
@@ -21,6 +22,8 @@ _SPARE = 4  # hits beyond those that are enough, for what turns out to be no ans
 _QUOTED = 100  # hits among which a quoted phrase is looked for
 _RERANKED_MAX = 50  # a reranker reads each of them
 _NO_TERMS = SparseVector([], [])
+# A question of all kinds of words.
+_PROBE = "三码合一的 AB-1203 型号，如何在企业微信中配置 user's Wi-Fi 与數據備份？"
 
 Leg = Literal["words", "meaning"]
 
@@ -67,6 +70,13 @@ class Search:
     ) -> None:
         self._collections, self._catalog, self._reranker = collections, catalog, reranker
         self._lexicon = lexicon or Lexicon()
+
+    @property
+    def recipe(self) -> str:
+        """Another text when questions are searched for in another way."""
+        reranker = self._reranker.model if self._reranker else ""
+        probe = self.wording(_PROBE)
+        return repr((LEXICAL_RECIPE, probe, self._lexicon, reranker))
 
     def wording(self, query: str) -> Wording:
         """What a question asks for by its words."""

@@ -78,6 +78,13 @@ class Lexicon:
         groups = [re.split("[,，]", line) for line in _lines(synonyms)]
         return cls(_lines(names), groups)
 
+    def __repr__(self) -> str:
+        """Another text when its names or synonyms are others."""
+        names = sorted(name for alike in self._names.values() for name in alike)
+        return (
+            f"Lexicon({names}, {sorted((one, sorted(of)) for one, of in self._synonyms.items())})"
+        )
+
     def wording(self, text: str) -> Wording:
         plain = without_courtesies(folded(text))
         words = self._words(plain)

@@ -24,6 +24,8 @@ def figures_of(results: Sequence[Outline], *, top_k: int) -> Figures:
         refusal_rate=_mean(one.verdict == "refused" for one in refusals),
         wrongly_refused=sum(not one.found for one in judged),
         wrongly_answered=sum(one.verdict == "answered" for one in refusals),
+        by_meaning=sum(one.by_meaning for one in results),
+        reranked=sum(one.reranked for one in results),
         latency_p50_ms=_percentile(latencies, 0.50),
         latency_p95_ms=_percentile(latencies, 0.95),
     )

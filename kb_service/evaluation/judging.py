@@ -32,6 +32,8 @@ def judged(item: Item, passages: Sequence[Passage], *, position: int, latency_ms
         ndcg=_ndcg(right, len(item.expected.targets)),
         latency_ms=round(latency_ms, 3),
         found=len(passages),
+        by_meaning=any(passage.by_meaning is not None for passage in passages),
+        reranked=any(passage.relevance is not None for passage in passages),
     )
     found = (
         Found(

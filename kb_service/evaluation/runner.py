@@ -10,31 +10,37 @@ from typing import Protocol
 
 import anyio
 
-from kb_service.entities import ChunkOptions, KnowledgeBase
+from kb_service.entities import ChunkOptions, KnowledgeBase, SearchFilter
 from kb_service.errors import LeaseLost
 from kb_service.evaluation.figures import figures_of
 from kb_service.evaluation.judging import judged
 from kb_service.evaluation_entities import Circumstances, Item, Outline, Result, Run, RunOptions
 from kb_service.search import Passage
 from kb_service.store import EvalRunStore, EvalSetStore
-from kb_service.tokens import terms
-from kb_service.wording import Lexicon
 
 _EVERY = 10.0  # seconds
 _NOTED_EVERY = 1.0
 _REST = 1.0  # so many times as long as a question took: at most half of the time is the run's
 _REST_MIN, _REST_MAX = 0.001, 0.25
-# Texts whose terms are others when the way that words are made of text is.
-_PROBE = "三码合一的 AB-1203 型号，如何在企业微信中配置 user's Wi-Fi 与數據備份？"
 
 logger = logging.getLogger(__name__)
 
 
 class Retrieval(Protocol):
-    """As people's searches go, but counted nowhere."""
+    """As chats search, but counted nowhere."""
 
-    async def search(
-        self, kb_id: int, query: str, *, top_k: int, score_threshold: float
+    @property
+    def recipe(self) -> str: ...
+
+    async def passages(
+        self,
+        kb_id: int,
+        query: str,
+        *,
+        top_k: int,
+        score_threshold: float,
+        wanted: SearchFilter | None,
+        rerank: bool | None,
     ) -> list[Passage]: ...
 
 
@@ -114,8 +120,13 @@ class Runner:
         self, kb: KnowledgeBase, item: Item, options: RunOptions, position: int
     ) -> Result:
         begun = time.perf_counter()
-        found = await self._search.search(
-            kb.id, item.question, top_k=options.top_k, score_threshold=options.score_threshold
+        found = await self._search.passages(
+            kb.id,
+            item.question,
+            top_k=options.top_k,
+            score_threshold=options.score_threshold,
+            wanted=options.wanted,
+            rerank=options.rerank,
         )
         took = time.perf_counter() - begun
         result = judged(item, found, position=position, latency_ms=took * 1_000)
@@ -128,15 +139,11 @@ class Runner:
             chunking=(kb.chunking or self._chunking).to_json(),
             chunkings=content.chunkings,
             embed_model=kb.embed_model,
-            recipe=_recipe(),
+            recipe=_digest(self._search.recipe),
             files=content.files,
             chunks=content.chunks,
             content=_digest(" ".join(content.versions)),
         )
-
-
-def _recipe() -> str:
-    return _digest(repr((terms(_PROBE), Lexicon().wording(_PROBE))))
 
 
 def _digest(text: str) -> str:

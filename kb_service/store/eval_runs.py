@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import ScalarSelect, delete, func, update
@@ -11,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
+from kb_service.entities import SearchFilter
 from kb_service.errors import EvalRefused, LeaseLost, NoSuchEvalSet
 from kb_service.evaluation_entities import (
     Circumstances,
@@ -54,7 +56,7 @@ class EvalRunStore:
     ) -> int:
         """Raises EvalRefused when too many wait, NoSuchEvalSet when that was removed meanwhile."""
         row = EvalRunRow(
-            set_id=of.id, kb_id=of.kb_id, owner_client=owner, label=label, options=asdict(options)
+            set_id=of.id, kb_id=of.kb_id, owner_client=owner, label=label, options=_stored(options)
         )
         waiting = select(func.count()).where(
             col(EvalRunRow.kb_id) == of.kb_id, col(EvalRunRow.state).in_(("queued", "running"))
@@ -218,10 +220,11 @@ class EvalRunStore:
             session.add_all(_row(run, result) for result in results)
 
 
+_TIMES = ("uploaded_after", "uploaded_before")
 # In the order of Outline's fields.
 _OUTLINE = (
     *("position", "match_key", "expected_key", "verdict", "rank", "ndcg"),
-    *("latency_ms", "found_count"),
+    *("latency_ms", "found_count", "by_meaning", "reranked"),
 )
 
 
@@ -251,7 +254,7 @@ def _run(row: EvalRunRow) -> Run:
         label=row.label,
         state=cast(RunState, row.state),
         reason=row.reason,
-        options=RunOptions(**row.options),
+        options=_options(row.options),
         circumstances=Circumstances(**row.circumstances) if row.circumstances else None,
         figures=Figures(**row.figures) if row.figures else None,
         done=row.done,
@@ -261,6 +264,23 @@ def _run(row: EvalRunRow) -> Run:
         start_time=row.start_time,
         end_time=row.end_time,
     )
+
+
+def _stored(options: RunOptions) -> dict[str, Any]:
+    stored = asdict(options)
+    if wanted := stored["wanted"]:
+        for name in _TIMES:
+            wanted[name] = wanted[name] and wanted[name].isoformat()
+    return stored
+
+
+def _options(stored: dict[str, Any]) -> RunOptions:
+    wanted = stored["wanted"]
+    if wanted:
+        names = {name: tuple(wanted[name]) for name in ("files", "tags")}
+        times = {name: wanted[name] and datetime.fromisoformat(wanted[name]) for name in _TIMES}
+        wanted = SearchFilter(**(wanted | names | times))
+    return RunOptions(**(stored | {"wanted": wanted}))
 
 
 def _row(run: Run, result: Result) -> EvalResultRow:

@@ -162,6 +162,8 @@ async def test_a_run_measures_what_people_would_find(kb: Kb) -> None:
         "refusal_rate": 0.5,
         "wrongly_refused": 0,
         "wrongly_answered": 1,
+        "by_meaning": 0,
+        "reranked": 0,
     }
     around = run["circumstances"]
     assert (around["files"], around["chunks"]) == (3, 3)
@@ -175,6 +177,25 @@ async def test_a_run_measures_what_people_would_find(kb: Kb) -> None:
     missed = (await kb.get(f"{path}/runs/{run['id']}/results", OWNER, verdict="missed")).json()
     assert (missed["total"], missed["items"][0]["found"][0]["right"]) == (1, False)
     assert (await kb.get("/admin/knowledge-bases/kb1/statistics")).json()["searches"] == before
+
+
+async def test_a_run_asks_as_its_options_say(kb: Kb) -> None:
+    path = await made(
+        kb, item("年假满十年有几天", passages=[LEAVE]), item("食堂几点开饭", passages=[MEALS])
+    )
+    options = {
+        "top_k": 3,
+        "score_threshold": 1.5,
+        "filter": {"files": ["leave.txt"], "uploaded_after": "2020-01-01T00:00:00Z"},
+        "rerank": False,
+    }
+    run = await ran(kb, path, **options)
+    assert run["options"]["filter"].items() >= options["filter"].items()  # type: ignore[attr-defined]  # JSON
+    assert (run["options"]["top_k"], run["options"]["rerank"]) == (3, False)
+    figures = run["figures"]
+    assert (figures["hit_at_3"], figures["hit_at_5"], figures["ndcg_at_10"]) == (0.5, None, None)
+    refused = await kb.post(f"{path}/runs", {"filter": {"color": "red"}}, OWNER)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
 
 
 async def test_a_change_is_compared_question_by_question(kb: Kb) -> None:

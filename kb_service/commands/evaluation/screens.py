@@ -17,10 +17,12 @@ _NAMES = {
     "refusal_rate": "正确拒答率 refusals",
     "wrongly_refused": "有答案却未检索到 nothing found",
     "wrongly_answered": "应拒答却有结果 answered",
+    "by_meaning": "用到向量 with vectors",
+    "reranked": "用到重排 reranked",
     "latency_p50_ms": "延迟 latency p50 ms",
     "latency_p95_ms": "延迟 latency p95 ms",
 }
-_COUNTS = {"wrongly_refused", "wrongly_answered"}
+_COUNTS = {"wrongly_refused", "wrongly_answered", "by_meaning", "reranked"}
 _STATES = {
     "queued": "排队 queued",
     "running": "运行中 running",

@@ -77,6 +77,8 @@ def _create_runs() -> None:
         sa.Column("ndcg", sa.Float(), nullable=False),
         sa.Column("latency_ms", sa.Float(), nullable=False),
         sa.Column("found_count", sa.Integer(), nullable=False),
+        sa.Column("by_meaning", sa.Boolean(), nullable=False),
+        sa.Column("reranked", sa.Boolean(), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
         sa.Column("expected", sa.JSON(), nullable=False),
         sa.Column("found", sa.JSON(), nullable=False),
