@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kb_service.embeddings import Embedded, Embedder, EmbedderKind
+from kb_service.embeddings.cached import CachedEmbedder, VectorCache
 from kb_service.errors import NoSuchEmbedder, NotAnEmbedder, NotEmbedded
 from kb_service.names import shown
 from kb_service.tokens import LEXICAL_RECIPE
@@ -30,10 +31,17 @@ class EmbeddingModel:
 
 
 class Embedders:
-    """Those that are configured, the default first, and `lexical`, which is always there."""
+    """Those that are configured, the default first, and `lexical`, which is always there.
 
-    def __init__(self, embedders: Sequence[Embedder] = ()) -> None:
-        models = [EmbeddingModel(one.model, _today(_collection(one)), one) for one in embedders]
+    With a cache, what is indexed is embedded once; what outsiders send is not kept.
+    """
+
+    def __init__(
+        self, embedders: Sequence[Embedder] = (), cache: VectorCache | None = None
+    ) -> None:
+        self._for_outsiders = {one.model: one for one in embedders}
+        kept = [CachedEmbedder(one, cache) for one in embedders] if cache else embedders
+        models = [EmbeddingModel(one.model, _today(_collection(one)), one) for one in kept]
         lexical = EmbeddingModel(LEXICAL, _today(LEXICAL))
         self._by_name = {model.name: model for model in [*models, lexical]}
         self._by_lasting_name = {_lasting(one.collection): one for one in self._by_name.values()}
@@ -54,28 +62,26 @@ class Embedders:
         return self._by_lasting_name.get(_lasting(collection))
 
     async def warm(self) -> None:
-        for model in self._by_name.values():
-            if model.embedder:
-                await model.embedder.warm()
+        for embedder in self._for_outsiders.values():
+            await embedder.warm()
 
     async def close(self) -> None:
-        for model in self._by_name.values():
-            if model.embedder:
-                await model.embedder.close()
+        for embedder in self._for_outsiders.values():
+            await embedder.close()
 
     def embedder(self, name: str) -> Embedder:
         """Raises NoSuchEmbedder, also for words alone."""
-        model = self._by_name.get(name)
-        if model is None or model.embedder is None:
-            raise NoSuchEmbedder(shown(name), [one.name for one in self.all() if one.embedder])
-        return model.embedder
+        if name not in self._for_outsiders:
+            raise NoSuchEmbedder(shown(name), list(self._for_outsiders))
+        return self._for_outsiders[name]
 
     async def embed(self, texts: Sequence[str], *, model: str, to_query: bool = False) -> Embedded:
         """For somebody outside; an unknown model is the default one.
 
         Raises NotAnEmbedder, NotEmbedded.
         """
-        embedder = (self._by_name.get(model) or self.default).embedder
+        default = self._for_outsiders.get(self.default.name)
+        embedder = self._for_outsiders.get(model, default)
         if embedder is None:
             raise NotAnEmbedder(shown(model))
         try:

@@ -1,7 +1,7 @@
 """Rows of vectors that were made before."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from sqlalchemy import delete, func, insert, update
@@ -17,16 +17,22 @@ _DELETED_AT_ONCE = 500
 _DAY = 86_400
 
 
+def _today() -> int:
+    return int(time.time()) // _DAY
+
+
 class EmbeddingStore:
     """A VectorCache in the database; `trim` keeps it to `megabytes`."""
 
-    def __init__(self, database: Database, *, megabytes: int) -> None:
-        self._database, self._most = database, megabytes << 20
+    def __init__(
+        self, database: Database, *, megabytes: int, today: Callable[[], int] = _today
+    ) -> None:
+        self._database, self._most, self._today = database, megabytes << 20, today
 
     async def find(self, keys: Sequence[bytes]) -> dict[bytes, KeptVector]:
         found: dict[bytes, KeptVector] = {}
         stale = list[bytes]()
-        today = _today()
+        today = self._today()
         async with self._database.reading() as session:
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 some = col(EmbeddingRow.key).in_(keys[start : start + _KEYS_AT_ONCE])
@@ -46,7 +52,7 @@ class EmbeddingStore:
 
     async def keep(self, found: Mapping[bytes, KeptVector]) -> None:
         """In one transaction, or not at all when somebody else keeps one of them meanwhile."""
-        today = _today()
+        today = self._today()
         rows = [
             {"key": key, "vector": one.vector, "is_cut": one.is_cut, "last_used": today}
             for key, one in found.items()
@@ -79,7 +85,3 @@ class EmbeddingStore:
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 some = col(EmbeddingRow.key).in_(keys[start : start + _KEYS_AT_ONCE])
                 await session.exec(update(EmbeddingRow).where(some).values(last_used=today))
-
-
-def _today() -> int:
-    return int(time.time()) // _DAY

@@ -39,7 +39,8 @@ class Gate:
         self.asked.set()
         await self.is_open.wait()
         data = [{"index": n, "embedding": [1.0, float(len(text))]} for n, text in enumerate(texts)]
-        return Response(json.dumps({"data": data}), self.status)
+        usage = {"prompt_tokens": 7 * len(texts)}
+        return Response(json.dumps({"data": data, "usage": usage}), self.status)
 
     def settings(self, make: Any, **options: Any) -> KbSettings:
         made: KbSettings = make(

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kb_service.embeddings import Embedded
+from kb_service.embeddings import Embedded, Prefixes
 from kb_service.embeddings.endpoint import OpenAIEmbedder
 from kb_service.embeddings.probes import CHINESE, ENGLISH
 from kb_service.settings import KbSettings
@@ -39,6 +40,9 @@ class Endpoint:
     keys: list[str | None] = field(default_factory=list)
     script: list[tuple[int, Any]] = field(default_factory=list)
     size: int = 16
+    most: int = 1_000
+    longest: int = 1_000_000
+    retry_after: str = "0"
 
     async def answer(self, request: Request) -> Response:
         body = await request.json()
@@ -47,7 +51,11 @@ class Endpoint:
         if self.script:
             status, content = self.script.pop(0)
             text = content if isinstance(content, str) else json.dumps(content)
-            return Response(text, status)
+            return Response(text, status, {"Retry-After": self.retry_after})
+        if len(body["input"]) > self.most:
+            return Response("batch size is invalid, it should not be larger than 10", 400)
+        if any(len(text) > self.longest for text in body["input"]):
+            return Response("too long", 413)
         data = [
             {"index": number, "embedding": self.vector(text)}
             for number, text in enumerate(body["input"])
@@ -121,6 +129,72 @@ async def test_what_may_pass_is_tried_again(endpoint: Endpoint) -> None:
     async with embedder_of(endpoint) as embedder:
         assert len((await embedder.embed(["x"])).vectors) == 1
     assert len(endpoint.requests) == 3
+
+
+async def test_a_rate_limit_is_waited_for_by_all(endpoint: Endpoint) -> None:
+    endpoint.script = [(429, "slow down")]
+    endpoint.retry_after = "0.2"
+    async with embedder_of(endpoint) as embedder:
+        began = time.monotonic()
+        await embedder.embed(["x"])
+        assert time.monotonic() - began >= 0.2
+        endpoint.script = [(429, "slow down")]
+        endpoint.retry_after = "30"
+        waiting = asyncio.create_task(embedder.embed(["x"]))
+        async with asyncio.timeout(5):
+            while True:
+                await asyncio.sleep(0.01)
+                if not embedder.is_ready:
+                    break
+        before = len(endpoint.requests)
+        others = asyncio.create_task(embedder.embed(["y"]))
+        assert len(await embedder.embed_query("z")) == endpoint.size, "a person waits for it"
+        assert len(endpoint.requests) == before + 1, "what is indexed waits"
+        for task in (waiting, others):
+            task.cancel()
+        await asyncio.gather(waiting, others, return_exceptions=True)
+
+
+async def test_a_vendors_largest_batch_is_learned(endpoint: Endpoint) -> None:
+    endpoint.most = 10
+    texts = [f"第{number}段" for number in range(40)]
+    async with embedder_of(endpoint) as embedder:
+        expected = [endpoint.vector(text) for text in texts]
+        assert (await embedder.embed(texts)).vectors == expected
+        endpoint.requests.clear()
+        assert (await embedder.embed(texts)).vectors == expected
+    assert [len(request["input"]) for request in endpoint.requests] == [10] * 4
+
+
+async def test_a_text_that_is_too_long_is_cut_and_said_so(endpoint: Endpoint) -> None:
+    endpoint.longest = 100
+    texts = ["短", "长" * 350, "也短"]
+    async with embedder_of(endpoint) as embedder:
+        embedded = await embedder.embed(texts)
+        assert embedded.cut == {1}
+        cut = "长" * (350 // 2 // 2)
+        assert embedded.vectors == [endpoint.vector(text) for text in ("短", cut, "也短")]
+        endpoint.requests.clear()
+        await embedder.embed(["短"] * 60)
+        assert len(endpoint.requests) == 1, "batches are as large as before"
+        endpoint.longest = 0
+        with pytest.raises(UpstreamError, match="HTTP 413"):
+            await embedder.embed(["短"])
+
+
+async def test_large_texts_make_small_batches(endpoint: Endpoint) -> None:
+    async with embedder_of(endpoint) as embedder:
+        await embedder.embed(["长" * 10_000] * 5)
+    assert sorted(len(request["input"]) for request in endpoint.requests) == [1, 2, 2]
+
+
+async def test_prefixes_are_put_before_texts(endpoint: Endpoint) -> None:
+    prefixes = Prefixes("query: ", "passage: ")
+    embedder = OpenAIEmbedder(base_url=endpoint.url, api_key="", model="m", prefixes=prefixes)
+    await embedder.embed(["a"])
+    await embedder.embed_query("b")
+    await embedder.close()
+    assert [request["input"] for request in endpoint.requests] == [["passage: a"], ["query: b"]]
 
 
 @pytest.mark.parametrize(
