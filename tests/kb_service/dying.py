@@ -28,6 +28,7 @@ from kb_service.jobs.worker import Worker
 from kb_service.labelling import Labelling
 from kb_service.overlays import Overlays
 from kb_service.parsers import Batch, ParserPool
+from kb_service.rebuild import Rebuild
 from kb_service.store import (
     ChunkStore,
     FileStore,
@@ -165,12 +166,16 @@ async def main(folder: Path, moment: Moment, name: str, content: bytes) -> None:
     )
     team = Team(leases, worker, board, size=1)
     signals = await open_signals(team.drain, redis_url=None, workers=1)
+    queue = Queue(jobs, board, signals)
+    if not name:
+        await Rebuild(PlacementStore(database), queue, collections.embedders).once()
+        raise AssertionError(f"it lived: {await board.ended([2], 60)}")
     ingest = Ingest(
         files=files,
         content=bytes_on_disk,
         parsers=parsers,
         indexer=indexer,
-        queue=Queue(jobs, board, signals),
+        queue=queue,
         upload_max_mb=1,
         patience=60,
     )

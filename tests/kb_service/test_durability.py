@@ -77,8 +77,8 @@ def rows(folder: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-async def points(folder: Path, kb_id: int) -> int:
-    collection = Embedders().default.collection
+async def points(folder: Path, kb_id: int, *, collection: str = "") -> int:
+    collection = collection or Embedders().default.collection
     index = open_index(
         url=None, api_key=None, folder=folder / "kb" / "qdrant", collection=collection
     )

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from kb_service.embeddings.available import Embedders
 from kb_service.settings import KbSettings
 from tests.kb_service.conftest import connected
 from tests.kb_service.dying import MOMENTS
 from tests.kb_service.test_durability import points
+from tests.kb_service.test_rebuild import as_by_an_earlier_recipe
 from tests.stack import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -88,3 +90,22 @@ async def test_a_kill_loses_nothing_and_leaves_nothing(
     assert asked(folder, "SELECT state FROM index_version") == [("live",)] * len(names)
     assert await points(tmp_path, 1) == chunks
     assert len(list((folder / "content").glob("*/*"))) == len(names)
+
+
+@pytest.mark.parametrize("moment", ["writing points", "after flip", "removing old points"])
+async def test_a_kill_while_a_file_is_moved_to_another_collection(
+    make_settings: Make, tmp_path: Path, moment: str
+) -> None:
+    async with connected(make_settings()) as kb:
+        await kb.create()
+        await kb.uploaded(("old.txt", OLD))
+    folder, now = tmp_path / "kb", Embedders().default.collection
+    as_by_an_earlier_recipe(folder)
+    await killed(folder, moment, "")
+    async with connected(make_settings()) as kb:
+        assert len(await kb.search("十天带薪年假", top_k=50)) == 1, "one of them answers"
+        await until_over(folder)
+        assert len(await kb.search("十天带薪年假", top_k=50)) == 1
+    assert asked(folder, "SELECT state, collection FROM index_version") == [("live", now)]
+    assert await points(tmp_path, 1, collection=now) == 1
+    assert await points(tmp_path, 1, collection="lexical") == 0

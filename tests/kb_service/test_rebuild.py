@@ -174,13 +174,18 @@ async def test_what_was_indexed_by_an_earlier_recipe_is_indexed_anew(
         await kb.create()
         await kb.uploaded(*FILES)
     folder, now = make_settings().folder, Embedders().default.collection
-    (folder / "qdrant" / now).rename(folder / "qdrant" / "lexical")
-    collections_of(folder, "UPDATE index_version SET collection = 'lexical'")
+    as_by_an_earlier_recipe(folder)
     async with connected(make_settings()) as kb:
         assert await found(kb) == ALL, "the old index answers"
         await moved(kb)
         assert await found(kb) == ALL
     assert collections_of(folder, "SELECT DISTINCT collection FROM index_version") == [(now,)]
+
+
+def as_by_an_earlier_recipe(folder: Path) -> None:
+    now = Embedders().default.collection
+    (folder / "qdrant" / now).rename(folder / "qdrant" / "lexical")
+    collections_of(folder, "UPDATE index_version SET collection = 'lexical'")
 
 
 def collections_of(folder: Path, statement: str) -> list[tuple[str]]:
