@@ -1,6 +1,7 @@
 """The client for the outside world, made when first used: reading certificates takes its time."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ class Outside:
         """Status and body of any answer. Raises OutsideFailed."""
         if self._client is None:
             self._client = outside_client()
+            # It would write each address, and with it what a user searched for.
+            logging.getLogger("httpx").setLevel(logging.WARNING)
         try:
             async with (
                 asyncio.timeout(_WITHIN),

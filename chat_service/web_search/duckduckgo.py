@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ddgs import DDGS
 
 _SECONDS = 10
+_WITHIN = 15
 _AT_ONCE = 8
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 
@@ -27,9 +28,13 @@ class DuckDuckGo:
     async def search(self, query: str, *, limit: int) -> list[Found]:
         if self._limiter is None:  # it belongs to the loop that runs
             self._limiter = anyio.CapacityLimiter(_AT_ONCE)
-        return await anyio.to_thread.run_sync(
-            self._search, query, limit, abandon_on_cancel=True, limiter=self._limiter
-        )
+        try:
+            with anyio.fail_after(_WITHIN):
+                return await anyio.to_thread.run_sync(
+                    self._search, query, limit, abandon_on_cancel=True, limiter=self._limiter
+                )
+        except TimeoutError:
+            raise SearchFailed("duckduckgo", "no answer in time") from None
 
     def _search(self, query: str, limit: int) -> list[Found]:
         from ddgs.exceptions import DDGSException

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,7 +125,6 @@ async def test_a_failing_tool(chat: Chat, vendor: VendorServer) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("shell", {"command": "cat data/keys/master.key"}),
         ("calculator", {"wrong": 1}),
         ("calculator", {"expression": "1" * 301}),
         ("search_knowledge", {"knowledge_base": "secret", "query": "x"}),
@@ -139,6 +139,19 @@ async def test_what_a_model_makes_up_is_a_failed_call(
     assert lines[2] == "工具状态: 调用失败"
     assert objects[-1] == {"final_answer": "好"}
     assert not kb.searches
+
+
+@pytest.mark.parametrize("name", ["shell", "terminal", "python", "shell工具"])
+async def test_hole_7_no_agent_runs_commands(
+    name: str, chat: Chat, vendor: VendorServer, tmp_path: Path
+) -> None:
+    """Hole 7 of the old server: a shell for whoever could reach it."""
+    call = (name, {"command": f"touch {tmp_path}/was-here", "__arg1": "id"})
+    vendor.then(tool_calls(call), tokens(["好"]))
+    (lines,) = used(await ask(chat))
+    assert lines[1:3] == [f"工具名称: {name}", "工具状态: 调用失败"]
+    assert not (tmp_path / "was-here").exists()
+    assert not offered(vendor, 0) & {"shell", "terminal", "python"}
 
 
 async def test_issue_18_the_knowledge_tool_finds_documents(

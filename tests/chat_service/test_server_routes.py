@@ -87,6 +87,29 @@ async def test_issue_20_configs_have_their_values(start_chat: StartChat) -> None
     assert not {name for name in configs if "key" in name.lower() or "secret" in name.lower()}
 
 
+SHOWN = (
+    '{"host":"","port":0,"device":"auto","infer_turbo":false,"provider":"%s","version":"%s",'
+    '"online_api":true,"configured":%s,"default":%s}'
+)
+ENVELOPE = '{"code":200,"msg":"success","data":%s}'
+
+
+async def test_the_models_byte_for_byte(chat: Chat) -> None:
+    """Section 1.5 of the contract; what says nothing any more keeps its place."""
+    custom = SHOWN % ("custom-api", "default", "true", "true")
+    one = {"model_name": "custom-api", "placeholder": None}
+    assert (await chat.post("/llm_model/get_model_config", one)).text == ENVELOPE % custom
+    running = (await chat.post("/llm_model/list_running_models", {})).text
+    assert running.startswith(ENVELOPE[: ENVELOPE.index("%")] + '{"custom-api":' + custom)
+    known = (await chat.post("/llm_model/list_config_models")).text
+    assert f'"custom-api":{custom}' in known
+    template = await chat.post("/server/get_prompt_template", {"type": "llm_chat"})
+    assert (template.text, template.headers["content-type"]) == (
+        '"{{ input }}"',
+        "application/json",
+    )
+
+
 async def test_search_engines(chat: Chat) -> None:
     answer = await chat.post("/server/list_search_engines")
     assert answer.text == ('{"code":200,"msg":"success","data":["bing","duckduckgo","metaphor"]}')

@@ -144,6 +144,16 @@ async def test_a_failing_engine(failing: Any, internet: WebServer, outside: Outs
     assert KEY not in failure.value.detail
 
 
+async def test_nobodys_search_is_in_the_log(
+    internet: WebServer, outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
+    internet.put("/search", {"results": []})
+    with caplog.at_level("INFO"):
+        await WebSearch(configured(internet), outside).search("searxng", "my-illness", limit=3)
+    assert internet.asked
+    assert "my-illness" not in caplog.text
+
+
 async def test_an_engine_that_cannot_be_reached(outside: Outside) -> None:
     search = WebSearch(ChatSettings(searxng_url="http://127.0.0.1:1"), outside)
     with pytest.raises(SearchFailed):
