@@ -68,6 +68,11 @@ def _running(part: argparse.ArgumentParser) -> None:
     part.add_argument(
         "--score-threshold", type=float, metavar="X", help="largest distance 距离上限 (1.0)"
     )
+    part.add_argument(
+        "--rerank",
+        action=argparse.BooleanOptionalAction,
+        help="by default where a reranker is configured 是否重排，默认按配置",
+    )
     part.add_argument("--no-wait", action="store_true", help="do not wait for its end 不等待完成")
 
 

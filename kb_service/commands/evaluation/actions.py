@@ -17,6 +17,7 @@ from kb_service.commands.remote import CommandFault
 
 _LOOK_AFTER = 0.5
 _NOTE_MAX = 1_900
+_OPTIONS = ("label", "top_k", "score_threshold", "rerank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def take_in(remote: EvalRemote, given: Namespace) -> Outcome:
 def ask_all(remote: EvalRemote, given: Namespace) -> Outcome:
     """1 when it did not come to its end."""
     set_id = remote.set_named(given.set)
-    asked = {"label": given.label, "top_k": given.top_k, "score_threshold": given.score_threshold}
+    asked = {name: getattr(given, name) for name in _OPTIONS}
     run = remote.start(set_id, {key: value for key, value in asked.items() if value is not None})
     if given.no_wait:
         return Outcome(run, screens.run)

@@ -35,10 +35,10 @@ _SHOWN = 3
 
 
 def sets(found: list[dict[str, Any]]) -> None:
-    table = _table("评测集 set", "题目 items", "可判定 judged", "运行 runs", "备注 note")
+    table = _table("评测集 set", "备注 note", "题目 items", "可判定 judged", "运行 runs", texts=2)
     for one in found:
         counts = (str(one[name]) for name in ("items", "judged", "runs"))
-        table.add_row(Text(one["name"]), *counts, Text(one["note"]))
+        table.add_row(Text(one["name"]), Text(one["note"]), *counts)
     Console().print(table)
 
 
