@@ -151,6 +151,20 @@ class ChatSettings(ServiceSettings):
         300, gt=0, description="Seconds for a whole answer. 整个回答的秒数上限。"
     )
 
+    quota_client_daily_tokens: int = Field(
+        0,
+        ge=0,
+        description="Tokens a day of a client's users together, unless /admin/quotas says "
+        "otherwise; 0 is no limit. 每个客户端每天的 token 上限，0 为不限；/admin/quotas 可单独设置。",
+    )
+    quota_user_daily_tokens: int = Field(
+        0,
+        ge=0,
+        description="Tokens a day of each user, likewise. 每个用户每天的 token 上限，0 为不限。",
+    )
+    usage_retention_days: int = Field(
+        400, ge=1, description="How long usage is kept, in days. 用量记录保留天数。"
+    )
     default_search_engine: str = Field(
         "duckduckgo",
         pattern="^(bing|duckduckgo|metaphor|exa|searxng|tavily|bocha)$",
