@@ -96,7 +96,7 @@ from kb_service.store import (
     StatisticsStore,
     VersionStore,
 )
-from kb_service.vectors import ServerOptions, VectorIndex, open_index
+from kb_service.vectors import ServerOptions, VectorIndex, open_index, remove_unused
 from kb_service.wording import Lexicon
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
@@ -154,8 +154,7 @@ async def _start(
     kept_vectors = EmbeddingStore(database, megabytes=settings.embedding_cache_mb)
     models, versions = _embedders(settings, kept_vectors), VersionStore(database)
     stack.push_async_callback(models.close)
-    collections = CollectionSet(models, partial(_open_collection, settings), versions)
-    stack.push_async_callback(collections.close)
+    collections = await _collections(settings, models, versions, stack)
     catalog, content = LiveCatalog(), _content(settings)
     changes, sharing = ChangeStore(database), TOGETHER if settings.is_shared else ALONE
     indexer = Indexer(
@@ -261,6 +260,17 @@ async def _start(
         follower.run(),
     ):
         await stack.enter_async_context(_running(work))
+
+
+async def _collections(
+    settings: KbSettings, models: Embedders, versions: VersionStore, stack: AsyncExitStack
+) -> CollectionSet:
+    """Without those that nothing is in any more; on a server an empty one costs little."""
+    used = await versions.collections() | {model.collection for model in models.all()}
+    await asyncio.to_thread(remove_unused, settings.folder / "qdrant", used)
+    collections = CollectionSet(models, partial(_open_collection, settings), versions)
+    stack.push_async_callback(collections.close)
+    return collections
 
 
 async def _read_all(indexer: Indexer, overlays: Overlays, library: Library) -> None:

@@ -126,6 +126,11 @@ class VersionStore:
         async with self._database.reading() as session:
             return (await session.exec(row)).first() or ""
 
+    async def collections(self) -> set[str]:
+        """That anything is in, or still to be cleaned from."""
+        async with self._database.reading() as session:
+            return set(await session.exec(select(VersionRow.collection).distinct()))
+
     async def size_of(self, version: str) -> int:
         """Its number of chunks, once it is live."""
         row = select(VersionRow.chunks).where(col(VersionRow.id) == version)

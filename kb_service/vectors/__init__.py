@@ -3,7 +3,8 @@
 Only this package imports `qdrant_edge` and `qdrant_client`, each only when it is the one in use.
 """
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -163,3 +164,10 @@ def open_index(
     from kb_service.vectors.edge import EdgeIndex
 
     return EdgeIndex(folder / collection)
+
+
+def remove_unused(folder: Path, used: Collection[str]) -> None:
+    """Of embedded collections those that nothing points to, as after a move to another model."""
+    for collection in folder.iterdir() if folder.is_dir() else ():
+        if collection.is_dir() and collection.name not in used:
+            shutil.rmtree(collection)

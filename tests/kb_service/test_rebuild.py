@@ -180,6 +180,9 @@ async def test_what_was_indexed_by_an_earlier_recipe_is_indexed_anew(
         await moved(kb)
         assert await found(kb) == ALL
     assert collections_of(folder, "SELECT DISTINCT collection FROM index_version") == [(now,)]
+    async with connected(make_settings()) as kb:
+        assert await found(kb) == ALL
+    assert [one.name for one in (folder / "qdrant").iterdir()] == [now]
 
 
 def as_by_an_earlier_recipe(folder: Path) -> None:
