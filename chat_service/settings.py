@@ -155,7 +155,8 @@ class ChatSettings(ServiceSettings):
         0,
         ge=0,
         description="Tokens a day of a client's users together, unless /admin/quotas says "
-        "otherwise; 0 is no limit. 每个客户端每天的 token 上限，0 为不限；/admin/quotas 可单独设置。",
+        "otherwise; 0 is no limit. "
+        "每个客户端每天的 token 上限（/admin/quotas 可单独设置），0 为不限。",
     )
     quota_user_daily_tokens: int = Field(
         0,
