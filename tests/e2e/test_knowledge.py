@@ -2,11 +2,15 @@
 
 import json
 import time
+import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from kb_service.commands import parser, run
 from tests.kb_service.test_retrieval import EVAL_DATA, own_pairs, squad
 from tests.stack import Stack
 
@@ -59,6 +63,60 @@ def test_cmrc2018_at_the_default_threshold(operator: httpx.Client) -> None:
     assert (len(paragraphs), len(pairs)) == (848, 500)
     _upload(operator, "cmrc2018", paragraphs)
     assert _hit_rate(operator, "cmrc2018", pairs) >= 0.98
+
+
+def test_another_splitter_is_compared_question_by_question(
+    stack: Stack,
+    operator: httpx.Client,
+    user: httpx.Client,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def evaluated(*arguments: str) -> Any:
+        """What the command line prints for a program; its exit code tells whether it is worse."""
+        where = ["--kb", "evaluated", "--url", stack.url, "--json"]
+        code = run(parser().parse_args(["eval", *arguments, *where]), stack.admin_key)
+        found = json.loads(capsys.readouterr().out)
+        assert code == (found.get("direction") == "worse")
+        return found
+
+    chosen = own_pairs()[:20]
+    operator.post("/admin/knowledge-bases", json={"name": "evaluated"}).raise_for_status()
+    text = "\n\n".join(passage for _, passage in chosen)
+    files = [("files", ("rules.txt", text.encode()))]
+    _await_jobs(operator, operator.post("/admin/knowledge-bases/evaluated/files", files=files))
+    lines = (json.dumps({"question": asked, "passage": right}) for asked, right in chosen)
+    (tmp_path / "set.jsonl").write_text("\n".join(lines))
+    evaluated("import", str(tmp_path / "set.jsonl"), "--set", "rules")
+    before = evaluated("run", "--set", "rules", "--label", "250/50")
+    cut = {"splitter": "fixed", "chunk_size": 60, "chunk_overlap": 0}
+    base = "/admin/knowledge-bases/evaluated"
+    operator.put(f"{base}/chunking", json=cut).raise_for_status()
+    _await_jobs(operator, operator.post(f"{base}/files/rules.txt/split", json=cut))
+    after = evaluated("run", "--set", "rules", "--label", "60/0")
+    assert after["circumstances"]["chunks"] > before["circumstances"]["chunks"]
+    found = evaluated("compare", "--set", "rules", "--all")
+    assert (found["before"]["id"], found["after"]["id"]) == (before["id"], after["id"])
+    assert {"chunking", "chunkings", "chunks", "content"} <= set(found["changed"])
+    assert sum(found["counts"].values()) == len(found["items"]) == len(chosen)
+    assert found["counts"]["better"] + found["counts"]["worse"] > 0
+    assert all(one["before"]["found"] and one["after"]["found"] for one in found["items"])
+
+    asked = {"query": chosen[0][0], "knowledge_base_name": "evaluated", "stream": False}
+    asked |= {"session_id": uuid.uuid4().hex}
+    user.post("/chat/knowledge_base_chat", json=asked).raise_for_status()
+    [turn] = user.post("/history/latest", json=asked | {"num": 1}).json()["data"]
+    rated = {"chat_history_id": turn["id"], "score": 10, "reason": "答非所问"}
+    user.post("/chat/feedback", json=rated).raise_for_status()
+    assert evaluated("pull-feedback", "--set", "complaints") == {"found": 1, "added": 1}
+    operator.delete(base).raise_for_status()
+
+
+def _await_jobs(operator: httpx.Client, answer: httpx.Response) -> None:
+    for job in answer.raise_for_status().json()["jobs"]:
+        while (state := operator.get(f"/admin/jobs/{job['id']}").json()["state"]) != "done":
+            assert state in {"queued", "running"}
+            time.sleep(0.05)
 
 
 def _upload(operator: httpx.Client, name: str, passages: Sequence[str]) -> None:
