@@ -160,4 +160,4 @@ def test_every_route_has_a_right_of_its_own() -> None:
             assert own or route.scope in ("admin", "kb:write")
         if route.public:
             assert (route.limit, route.scope, route.cookie) == ("login", None, False)
-        assert route.chat == (route.limit == "chat")
+        assert route.chat == (route.limit == "chat" and route.surface == "wire")
