@@ -14,7 +14,7 @@ from kb_service.tokens import characters, is_ideographic, parts, spaced_terms, s
 # Measured by `make eval` on six sets at once, see docs/retrieval.md. A passage is relevant that has
 # half of what is asked, or so much of it that chance would not bring it about among as many chunks.
 _ENOUGH = 0.5
-_EVIDENCE, _EVIDENCE_BY_SIZE = 2.5, 0.5
+_EVIDENCE, _EVIDENCE_BY_SIZE = 3.0, 0.4
 # What is there in parts only is weak evidence.
 _LOOSE_CHARACTER = 0.15
 _OTHER_FORM = 0.8

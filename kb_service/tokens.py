@@ -64,13 +64,17 @@ def counted(terms: Iterable[str]) -> list[str]:
 
 def sparse_vector(counts: Mapping[str, int]) -> SparseVector:
     """What is stored for a passage: saturated and length-normalised term frequencies."""
-    length = sum(counts[term] for term in counted(counts))
+    length = sum([counts[term] for term in counted(counts)])
     norm = _K1 * (1 - _B + _B * sqrt(length / _USUAL_LENGTH))
-    weights: dict[int, float] = {}
+    once, weights = (_K1 + 1) / (1 + norm), dict[int, float]()
     for term, count in counts.items():
         # A part number is there or it is not, so that the rest of a question orders what has it.
-        weight = 1.0 if term[0] == CODE else count * (_K1 + 1) / (count + norm)
-        weights[index_of(term)] = weights.get(index_of(term), 0.0) + weight
+        if term[0] == CODE:
+            weight = 1.0
+        else:
+            weight = once if count == 1 else count * (_K1 + 1) / (count + norm)
+        index = index_of(term)
+        weights[index] = weights[index] + weight if index in weights else weight
     return SparseVector(list(weights), list(weights.values()))
 
 
@@ -105,7 +109,7 @@ def stem(word: str) -> str:
 
 def is_ideographic(term: str) -> bool:
     """Whether there is an ideograph in it, as also in a name such as X1碳纤维."""
-    return _IDEOGRAPH.search(term) is not None
+    return "\u3400" <= term[0] <= "\u9fff" or _IDEOGRAPH.search(term) is not None
 
 
 def spaced_terms(plain: str) -> set[str]:
