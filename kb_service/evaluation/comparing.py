@@ -121,6 +121,8 @@ def in_words(comparison: Comparison) -> tuple[str, str]:
     count = f"{better} better, {worse} worse, {same} the same. "
     if comparison.direction == "same":
         return counted + "检索结果没有差别。", count + "Retrieval makes no difference."
+    if better == worse:
+        return counted + "总体上看不出改动有效或有害。", count + "On the whole no help and no harm."
     if comparison.direction == "unclear":
         return (
             f"{counted}仅凭偶然也有 {percent} 的可能出现这样的差别，还不能说明改动有效或有害。",

@@ -23,6 +23,7 @@ _NAMES = {
     "latency_p95_ms": "延迟 latency p95 ms",
 }
 _COUNTS = {"wrongly_refused", "wrongly_answered", "by_meaning", "reranked"}
+_ABSENT = {"by_meaning", "reranked"}
 _STATES = {
     "queued": "排队 queued",
     "running": "运行中 running",
@@ -111,7 +112,7 @@ def run(found: dict[str, Any]) -> None:
         )
         table = _table("指标 figure", "值 value")
         for name in _NAMES:
-            if figures[name] is not None:
+            if _is_shown(name, figures[name]):
                 table.add_row(_name(name, found), _value(name, figures[name]))
         console.print(table)
 
@@ -138,9 +139,11 @@ def comparison(found: dict[str, Any]) -> None:
     before, after = found["before"], found["after"]
     table = _table("", _head(before), _head(after), "差 difference")
     for one in found["figures"]:
-        if (name := one["figure"]) in _NAMES and None not in (one["before"], one["after"]):
-            values = (_value(name, one[side]) for side in ("before", "after"))
-            table.add_row(_name(name, before), *values, _difference(name, one["difference"]))
+        name, sides = one["figure"], (one["before"], one["after"])
+        if name in _NAMES and any(_is_shown(name, value) for value in sides):
+            values = (_value(name, value) for value in sides)
+            row = _name(name, before, after)
+            table.add_row(row, *values, _difference(name, one["difference"]))
     console.print(table)
     _print_changes(console, found)
     for outcome, shown in _OUTCOMES.items():
@@ -207,8 +210,9 @@ def _expected(result: dict[str, Any]) -> str:
     return " | ".join(result["passages"] or result["files"])
 
 
-def _name(name: str, run: dict[str, Any]) -> str:
-    return f"hit@{run['options']['top_k']}" if name == "hit_at_k" else _NAMES[name]
+def _name(name: str, *runs: dict[str, Any]) -> str:
+    asked = {run["options"]["top_k"] for run in runs}
+    return f"hit@{asked.pop()}" if name == "hit_at_k" and len(asked) == 1 else _NAMES[name]
 
 
 def _head(run: dict[str, Any]) -> str:
@@ -228,17 +232,26 @@ def _state(one: dict[str, Any]) -> str:
     return _STATES[one["state"]] + running
 
 
-def _value(name: str, value: float) -> str:
+def _value(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
     if name.startswith("latency"):
         return f"{value:.1f}"
     return str(int(value)) if name in _COUNTS else _share(value)
+
+
+def _is_shown(name: str, value: float | None) -> bool:
+    """Vectors and rerankers that are not there need no line."""
+    return bool(value) if name in _ABSENT else value is not None
 
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _difference(name: str, value: float) -> str:
+def _difference(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
     if name in _COUNTS:
         return f"{int(value):+d}"
     return f"{value:+.1f}" if name.startswith("latency") else f"{value:+.3f}"
