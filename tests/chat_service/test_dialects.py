@@ -214,6 +214,14 @@ async def test_how_long_a_busy_vendor_wants_to_be_left_alone(
         assert raised.value.retry_after == seconds
 
 
+async def test_redirects_are_not_followed(lean: LeanModel, vendor: VendorServer) -> None:
+    async with VendorServer() as elsewhere:
+        vendor.then(status(307, Location=f"{elsewhere.base_url}/chat/completions"))
+        with pytest.raises(ModelRefused):
+            await complete(lean, ASKED)
+        assert not elsewhere.requests
+
+
 async def test_a_key_of_two_parts_is_in_no_error(
     session: ClientSession, vendor: VendorServer
 ) -> None:

@@ -173,3 +173,18 @@ def test_mistakes_in_models_of_ones_own_stop_the_start(lines: str, named: str, l
     with pytest.raises(ConfigurationError) as raised:
         load(f"[model_setting]\n{lines}\n")
     assert named in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "preset"),
+    [
+        ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "qwen-api"),
+        ("https://api.moonshot.ai/v1", "moonshot-api"),
+        ("https://z.ai/api/paas/v4", "zhipu-api"),
+        ("https://notz.ai/v1", "custom-api"),
+        ("http://10.0.0.5:8000/v1", "custom-api"),
+    ],
+)
+def test_the_address_tells_the_dialect(base_url: str, preset: str, load: Any) -> None:
+    lines = f'[model_setting]\nCUSTOM_MODELS = {{"mine": {{"base_url": "{base_url}"}}}}\n'
+    assert Vendors(load(lines)).choose("mine").preset == preset
