@@ -11,6 +11,7 @@ import anyio
 from chat_service import offline, prompts
 from chat_service.clients import KbClient, Passage, PastTurn, SessionClient, Turn
 from chat_service.errors import ModelError
+from chat_service.follow_up import standalone
 from chat_service.history import ASSISTANT, USER, Message, conversation, normalise
 from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
@@ -20,7 +21,6 @@ from servicekit.errors import ServiceError
 
 _RECENT_TURNS = 5
 _STORE_TIMEOUT = 20
-_LONGEST_CONDENSED = 500
 _LONGEST_RETRIEVED = 4000
 _UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
 _KB_AWAY = "知识库暂时无法检索，请稍后再试。The knowledge base cannot be searched right now."
@@ -185,16 +185,7 @@ class Answering:
         vendor = self._models.choose(question.model_name)
         if not history or vendor.offline:
             return question.query
-        said = "\n".join(f"{message.role}: {message.content[:300]}" for message in history[-4:])
-        prompt = prompts.fill(prompts.CONDENSE, {"history": said, "question": question.query})
-        try:
-            stream = self._models.condensing(vendor).stream([Message(USER, prompt)], Sampling())
-            async with aclosing(stream):
-                tokens = [token async for batch in stream for token in batch]
-        except ModelError as error:
-            logger.warning("a follow-up is searched as it is: %s", error.detail)
-            return question.query
-        return "".join(tokens).strip()[:_LONGEST_CONDENSED] or question.query
+        return await standalone(self._models.condensing(vendor), history, question.query)
 
     async def _speak(
         self, question: Question, history: list[Message], passages: list[Passage], reply: Reply

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chat_service import offline, prompts
+from chat_service.follow_up import standalone
 from chat_service.history import Message, conversation, normalise
 from chat_service.llm import Sampling
 from chat_service.unstored import Models, Speaker
@@ -62,10 +63,17 @@ class WebChat:
             return []
         return await self._search.search(
             question.engine,
-            question.query[:_LONGEST_QUERY],
+            (await self._standalone(question))[:_LONGEST_QUERY],
             limit=question.top_k,
             split=question.split,
         )
+
+    async def _standalone(self, question: WebQuestion) -> str:
+        vendor = self._models.choose(question.model_name)
+        history = normalise(question.history)
+        if not history or vendor.offline:
+            return question.query
+        return await standalone(self._models.condensing(vendor), history, question.query)
 
     async def _speak(self, question: WebQuestion, found: list[Found], speaker: Speaker) -> None:
         vendor = self._models.choose(question.model_name)

@@ -330,7 +330,7 @@ async def test_a_model_without_tools_answers_by_itself(
         {"answer": "天"},
         {"final_answer": "调用agent工具失败，该回答为大模型自身能力的回答:\n\n `五天`"},
     ]
-    assert "tools" not in vendor.requests[1].body
+    assert "tools" not in vendor.requests[-1].body
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -109,6 +109,20 @@ async def test_top_k_and_split_result(chat: Chat, internet: WebServer) -> None:
     assert any("年假十五天" in doc and len(doc) < 700 for doc in best)
 
 
+async def test_a_follow_up_is_searched_as_a_whole_question(
+    chat: Chat, vendor: VendorServer, internet: WebServer
+) -> None:
+    history = [{"role": "user", "content": "北京天气"}, {"role": "assistant", "content": "晴"}]
+    vendor.then(tokens(["上海", "天气"]), tokens(["雨"]))
+    body = asked(query="那上海呢", history=history, stream=False)
+    assert (await chat.post(PATH, body)).json()["answer"] == "雨"
+    assert internet.asked[0].query["q"] == "上海天气"
+    assert "那上海呢" in vendor.requests[1].body["messages"][-1]["content"]
+    vendor.then(status(401), tokens(["雨"]))
+    assert (await chat.post(PATH, body)).json()["answer"] == "雨"
+    assert internet.asked[1].query["q"] == "那上海呢"
+
+
 async def test_the_docs_chunk_stays_small(chat: Chat, internet: WebServer) -> None:
     internet.put("/search", {"results": [RESULTS[0] | {"content": "长" * 7_000}] * 3})
     reads = b""
