@@ -78,14 +78,14 @@ async def test_paraphrased_questions_find_their_passage(tmp_path: Path) -> None:
     pairs = own_pairs()
     assert len(pairs) == 60
     search = await indexed(tmp_path, [passage for _, passage in pairs])
-    assert await hit_rate(search, pairs, 5) >= 0.80
-    assert await hit_rate(search, pairs, 1) >= 0.65
+    assert await hit_rate(search, pairs, 5) >= 0.85
+    assert await hit_rate(search, pairs, 1) >= 0.75
 
 
 @pytest.mark.skipif(EVAL_DATA is None, reason="CHAT2LLM_EVAL_DATA is not set")
 @pytest.mark.parametrize(
     ("name", "paragraphs", "at_5", "at_1"),
-    [("cmrc2018_dev.json", 848, 0.98, 0.94), ("xquad.zh.json", 240, 0.98, 0.90)],
+    [("cmrc2018_dev.json", 848, 0.99, 0.96), ("xquad.zh.json", 240, 0.98, 0.94)],
 )
 async def test_a_reading_comprehension_set(
     tmp_path: Path, name: str, paragraphs: int, at_5: float, at_1: float
@@ -97,12 +97,18 @@ async def test_a_reading_comprehension_set(
     assert await hit_rate(search, pairs, 1) >= at_1
 
 
-@pytest.mark.skipif(EVAL_DATA is None, reason="CHAT2LLM_EVAL_DATA is not set")
-async def test_most_questions_about_something_else_find_nothing(tmp_path: Path) -> None:
+async def test_greetings_and_most_questions_about_something_else_find_nothing(
+    tmp_path: Path,
+) -> None:
     search = await indexed(tmp_path, [passage for _, passage in own_pairs()])
-    _, pairs = squad("cmrc2018_dev.json")
-    empty = [
-        not await search.search(1, question, top_k=5, score_threshold=THRESHOLD)
-        for question, _ in pairs
-    ]
-    assert sum(empty) / len(empty) >= 0.5
+
+    async def empty(name: str) -> float:
+        questions = (Path(__file__).parent / name).read_text("utf-8").splitlines()
+        found = [
+            await search.search(1, question, top_k=5, score_threshold=THRESHOLD)
+            for question in questions
+        ]
+        return found.count([]) / len(found)
+
+    assert await empty("greetings.txt") == 1
+    assert await empty("off_topic.txt") >= 0.75
