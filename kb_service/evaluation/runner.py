@@ -19,8 +19,8 @@ from kb_service.search import Passage
 from kb_service.store import EvalRunStore, EvalSetStore
 
 _EVERY = 10.0  # seconds
-_NOTED_EVERY = 1.0
-_REST = 1.0  # so many times as long as a question took: at most half of the time is the run's
+_NOTED_EVERY = 0.5
+_REST = 2.0  # so many times as long as a question took: at most a third of the time is the run's
 _REST_MIN, _REST_MAX = 0.001, 0.25
 
 logger = logging.getLogger(__name__)

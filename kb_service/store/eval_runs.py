@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ScalarSelect, delete, func, update
+from sqlalchemy import ScalarSelect, delete, func, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -217,7 +217,10 @@ class EvalRunStore:
         async with self._database.transaction() as session:
             if not (await session.exec(held.values(**columns))).rowcount:
                 raise LeaseLost
-            session.add_all(_row(run, result) for result in results)
+            if results:  # in one statement: objects would keep searches waiting for longer
+                await session.exec(
+                    insert(EvalResultRow), params=[_row(run, one) for one in results]
+                )
 
 
 _TIMES = ("uploaded_after", "uploaded_before")
@@ -283,16 +286,14 @@ def _options(stored: dict[str, Any]) -> RunOptions:
     return RunOptions(**(stored | {"wanted": wanted}))
 
 
-def _row(run: Run, result: Result) -> EvalResultRow:
-    outline = asdict(result.outline)
-    return EvalResultRow(
-        run_id=run.id,
-        found_count=outline.pop("found"),
-        question=result.question,
-        expected=asdict(result.expected),
-        found=[asdict(one) for one in result.found],
-        **outline,
-    )
+def _row(run: Run, result: Result) -> dict[str, Any]:
+    return asdict(result.outline) | {
+        "run_id": run.id,
+        "found_count": result.outline.found,
+        "question": result.question,
+        "expected": asdict(result.expected),
+        "found": [asdict(one) for one in result.found],
+    }
 
 
 def _result(row: EvalResultRow) -> Result:

@@ -13,7 +13,7 @@ from kb_service.evaluation_entities import EvalSet, Expectation, Item, NewItem
 from kb_service.models import EvalItemRow, EvalResultRow, EvalRunRow, EvalSetRow, FileRow
 from servicekit.database import Database
 
-_AT_ONCE = 500
+_AT_ONCE = 100
 
 
 class EvalSetStore:
