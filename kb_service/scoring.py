@@ -46,11 +46,12 @@ class LexicalDistance:
         self, variants: Sequence[Sequence[str]], idf_of: Callable[[str], float], chunks: int
     ) -> None:
         self._variants = [[_weigh(word, idf_of) for word in words] for words in variants]
+        self._has_spaced = any(not word.characters for words in self._variants for word in words)
         self._needed = _EVIDENCE + _EVIDENCE_BY_SIZE * math.log(max(chunks, 1))
 
     def of(self, content: str) -> float:
         text = folded(content)
-        present = spaced_terms(text)
+        present = spaced_terms(text) if self._has_spaced else set[str]()
         return min((self._of(words, text, present) for words in self._variants), default=2.0)
 
     def _of(self, words: "Sequence[_Word]", text: str, present: set[str]) -> float:

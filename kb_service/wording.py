@@ -8,6 +8,7 @@ from pathlib import Path
 
 import rjieba
 
+from kb_service.dictionary import Dictionary, entries
 from kb_service.folding import folded
 from kb_service.part_numbers import CODE, codes, longest_codes
 from kb_service.stopwords import STOP_WORDS, without_courtesies
@@ -33,8 +34,8 @@ _PHRASE = 3.0  # times: what stands between quotation marks
 _SYNONYM = 0.5  # times: what the question might have said
 
 _VARIANTS = 8
+_LONGEST = 1_000  # characters; the rest of a pasted page would only cost time
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|「([^」]+)」|『([^』]+)』')
-_ENDS = re.compile(r"[a-z0-9]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +66,21 @@ class Lexicon:
             members = {folded(member).strip() for member in group} - {""}
             for member in members:
                 self._synonyms[member] |= members - {member}
-        self._names: defaultdict[str, list[str]] = defaultdict(list)
-        for name in {folded(name).strip() for name in names} | self._synonyms.keys():
-            if name:
-                self._names[name[0]].append(name)
-        for alike in self._names.values():
-            alike.sort(key=len, reverse=True)
+        self._names = Dictionary([*names, *self._synonyms])
 
     @classmethod
     def load(cls, names: Path | None, synonyms: Path | None) -> "Lexicon":
         """From files: a name a line, a group of synonyms a line with commas between."""
-        groups = [re.split("[,，]", line) for line in _lines(synonyms)]
-        return cls(_lines(names), groups)
+        groups = [re.split("[,，]", line) for line in entries(synonyms)]
+        return cls(entries(names), groups)
 
     def __repr__(self) -> str:
         """Another text when its names or synonyms are others."""
-        names = sorted(name for alike in self._names.values() for name in alike)
-        return (
-            f"Lexicon({names}, {sorted((one, sorted(of)) for one, of in self._synonyms.items())})"
-        )
+        groups = sorted((one, sorted(others)) for one, others in self._synonyms.items())
+        return f"Lexicon({self._names}, {groups})"
 
     def wording(self, text: str) -> Wording:
-        plain = without_courtesies(folded(text))
+        plain = without_courtesies(folded(text[:_LONGEST]))
         words = self._words(plain)
         phrases = _phrases(plain)
         others = self._variants(plain) if words else []
@@ -108,7 +102,7 @@ class Lexicon:
     def _words(self, plain: str) -> list[str]:
         """The distinct words that say what is asked; none for a greeting."""
         kept: dict[str, None] = {}
-        for part, name in self._split(plain):
+        for part, name in self._names.split(plain):
             if name:
                 kept[part] = None
             else:
@@ -126,38 +120,20 @@ class Lexicon:
                     weights |= {word: _SPACED, stem(word): _STEM}
         for word in filter(is_ideographic, words):
             weights.update((one, 1.0) for one in characters(word) if is_ideographic(one))
-        for part, name in self._split(plain):
+        for part, name in self._names.split(plain):
             if name:
                 weights.update(dict.fromkeys(pairs(part), _PAIR * _NAME))
         return weights
 
     def _variants(self, plain: str) -> list[str]:
         """The question with one synonym at a time in its place."""
-        split = self._split(plain)
+        split = self._names.split(plain)
         found: list[str] = []
         for at, (part, name) in enumerate(split):
             for other in sorted(self._synonyms.get(part, ())) if name else ():
                 before, after = split[:at], split[at + 1 :]
                 found.append("".join([*(p for p, _ in before), other, *(p for p, _ in after)]))
         return found[:_VARIANTS]
-
-    def _split(self, plain: str) -> list[tuple[str, bool]]:
-        """The text in parts, and whether a part is a name: the longest at each place."""
-        found: list[tuple[str, bool]] = []
-        start = at = 0
-        while at < len(plain):
-            if name := self._name_at(plain, at):
-                found += [(plain[start:at], False), (name, True)]
-                start = at = at + len(name)
-            else:
-                at += 1
-        return [*found, (plain[start:], False)]
-
-    def _name_at(self, plain: str, at: int) -> str | None:
-        for name in self._names.get(plain[at], ()):
-            if plain.startswith(name, at) and _stands_alone(plain, at, at + len(name)):
-                return name
-        return None
 
 
 def literal(text: str, phrases: Sequence[str]) -> bool:
@@ -201,18 +177,3 @@ def _phrases(plain: str) -> list[str]:
     """What stands between quotation marks and is more than one character."""
     quoted = ("".join(match.groups("")) for match in _QUOTED.finditer(plain))
     return [phrase for one in quoted if len(phrase := " ".join(one.split())) > 1]
-
-
-def _stands_alone(plain: str, start: int, end: int) -> bool:
-    """Not in the middle of a word of a spaced script."""
-    before, after = plain[max(start - 1, 0) : start], plain[end : end + 1]
-    cuts_before = before and _ENDS.match(before) and _ENDS.match(plain[start])
-    cuts_after = after and _ENDS.match(after) and _ENDS.match(plain[end - 1])
-    return not cuts_before and not cuts_after
-
-
-def _lines(file: Path | None) -> list[str]:
-    if file is None:
-        return []
-    lines = (line.strip() for line in file.read_text("utf-8-sig").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]

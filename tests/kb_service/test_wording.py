@@ -101,3 +101,8 @@ def test_files_have_a_name_or_a_group_a_line(tmp_path: Path) -> None:
     lexicon = Lexicon.load(names, synonyms)
     assert lexicon.wording("三码合一机").words == ("三码合一机",)
     assert len(lexicon.wording("旅差费").variants) == 2
+
+
+def test_a_pasted_page_is_searched_by_its_beginning() -> None:
+    page = "".join(chr(0x4E00 + n) for n in range(20_000))
+    assert len(Lexicon().wording(page).vector.indices) < 2_500
