@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 Trouble = Literal["key", "quota", "busy", "filtered", "too_long", "no_model", "down"]
 
@@ -155,6 +156,26 @@ DIALECTS: Mapping[str, Dialect] = {
     "local": Dialect(codes={"exceed_context_size_error": "too_long", "unavailable_error": "down"}),
 }
 
+# Whose dialect is spoken at an address that nobody named a preset for.
+_DOMAINS: Mapping[str, str] = {
+    "openai.com": "openai-api",
+    "bigmodel.cn": "zhipu-api",
+    "z.ai": "zhipu-api",
+    "aliyuncs.com": "qwen-api",
+    "baidubce.com": "qianfan-api",
+    "xf-yun.com": "xinghuo-api",
+    "deepseek.com": "deepseek-api",
+    "moonshot.cn": "moonshot-api",
+    "moonshot.ai": "moonshot-api",
+}
+
 
 def dialect(preset: str) -> Dialect:
     return DIALECTS.get(preset, _OPENAI)
+
+
+def spoken_at(base_url: str) -> str:
+    """The preset whose dialect is spoken at an address."""
+    host = f".{urlsplit(base_url).hostname}"
+    found = (preset for domain, preset in _DOMAINS.items() if host.endswith(f".{domain}"))
+    return next(found, "custom-api")

@@ -3,9 +3,8 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
-from chat_service.dialects import dialect
+from chat_service.dialects import dialect, spoken_at
 from chat_service.model_entities import CustomModel, Operation, Registered, StoredModel
 from chat_service.settings import ChatSettings
 
@@ -63,18 +62,6 @@ _WITHOUT_KEY = (
     Vendor("local", "http://127.0.0.1:7866/v1", "local", online=False),
 )
 PRESETS: Mapping[str, Vendor] = {preset.name: preset for preset in _WITH_KEY + _WITHOUT_KEY}
-# Whose dialect is spoken at an address that nobody named a preset for.
-_DOMAINS: Mapping[str, str] = {
-    "openai.com": "openai-api",
-    "bigmodel.cn": "zhipu-api",
-    "z.ai": "zhipu-api",
-    "aliyuncs.com": "qwen-api",
-    "baidubce.com": "qianfan-api",
-    "xf-yun.com": "xinghuo-api",
-    "deepseek.com": "deepseek-api",
-    "moonshot.cn": "moonshot-api",
-    "moonshot.ai": "moonshot-api",
-}
 _SEALED = (
     "密钥无法解密：主密钥已更换，请重新填写密钥。"
     "The key cannot be opened: the master key is another one. Enter the key again."
@@ -192,15 +179,9 @@ def _registered(row: StoredModel, open_key: Callable[[StoredModel], str]) -> Ven
 def _endpoint(row: StoredModel) -> Vendor:
     """Address and model, its preset's where it has none of its own."""
     base_url = row.base_url or ""
-    preset = row.preset or _spoken_at(base_url)
+    preset = row.preset or spoken_at(base_url)
     like = PRESETS[preset]
     return Vendor(row.name, base_url or like.base_url, row.model or like.model, preset=preset)
-
-
-def _spoken_at(base_url: str) -> str:
-    host = f".{urlsplit(base_url).hostname}"
-    found = (preset for domain, preset in _DOMAINS.items() if host.endswith(f".{domain}"))
-    return next(found, "custom-api")
 
 
 def _nothing(_: StoredModel) -> str:
