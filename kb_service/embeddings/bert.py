@@ -7,11 +7,12 @@ import json
 import struct
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    import onnx  # an optional package, so it is imported when a graph is made
 
 _OPSET, _IR_VERSION = 20, 10
 _TYPES: dict[str, Any] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
@@ -52,26 +53,28 @@ class _Graph:
     """Nodes are named after what they give."""
 
     def __init__(self, config: dict[str, Any], weights: dict[str, Any]) -> None:
+        from onnx import TensorProto, helper, numpy_helper
+
+        self._helper, self._types, self._arrays = helper, TensorProto, numpy_helper
         self._config, self._weights = config, weights
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._heads = config["num_attention_heads"]
         self._width = config["hidden_size"] // self._heads
 
-    def encoder(self) -> onnx.ModelProto:
+    def encoder(self) -> "onnx.ModelProto":
         hidden = self._embedded()
         bias = self._mask_bias()
         for number in range(self._config["num_hidden_layers"]):
             hidden = self._layer(f"encoder.layer.{number}", hidden, bias)
-        self._nodes.append(helper.make_node("Identity", [hidden], ["last_hidden_state"]))
-        shape = ["batch", "length"]
-        inputs = [helper.make_tensor_value_info(one, TensorProto.INT64, shape) for one in _INPUTS]
-        output = helper.make_tensor_value_info(
-            "last_hidden_state", TensorProto.FLOAT, [*shape, self._config["hidden_size"]]
-        )
-        graph = helper.make_graph(self._nodes, "bert", inputs, [output], self._constants)
-        opset = helper.make_opsetid("", _OPSET)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
+        self._nodes.append(self._helper.make_node("Identity", [hidden], ["last_hidden_state"]))
+        tensor, shape = self._helper.make_tensor_value_info, ["batch", "length"]
+        inputs = [tensor(name, self._types.INT64, shape) for name in _INPUTS]
+        width = self._config["hidden_size"]
+        output = tensor("last_hidden_state", self._types.FLOAT, [*shape, width])
+        graph = self._helper.make_graph(self._nodes, "bert", inputs, [output], self._constants)
+        opset = self._helper.make_opsetid("", _OPSET)
+        return self._helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
 
     def _embedded(self) -> str:
         words = self._node("Gather", self._weight("embeddings.word_embeddings.weight"), "input_ids")
@@ -91,7 +94,7 @@ class _Graph:
 
     def _mask_bias(self) -> str:
         """A large negative number where there is only padding."""
-        mask = self._node("Cast", "attention_mask", to=TensorProto.FLOAT)
+        mask = self._node("Cast", "attention_mask", to=self._types.FLOAT)
         absent = self._node("Sub", self._constant(np.float32(1)), mask)
         bias = self._node("Mul", absent, self._constant(np.float32(-10_000)))
         return self._node("Unsqueeze", bias, self._constant([1, 2]))
@@ -136,12 +139,12 @@ class _Graph:
 
     def _constant(self, value: Any) -> str:
         name = f"constant{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
+        self._constants.append(self._arrays.from_array(np.asarray(value), name))
         return name
 
     def _node(self, kind: str, *given: str, **attributes: Any) -> str:
         name = f"{kind}{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, given, [name], **attributes))
+        self._nodes.append(self._helper.make_node(kind, given, [name], **attributes))
         return name
 
 

@@ -80,7 +80,7 @@ class OpenAIEmbedder:
     async def embed_query(self, text: str) -> list[float]:
         try:
             async with asyncio.timeout(_QUERY_SECONDS):
-                done = await self._halving([self._prefixes.query + text], attempts=_QUERY_ATTEMPTS)
+                done = await self._halving([self._prefixes.query + text], is_patient=False)
         except TimeoutError:
             raise failure("no answer in time") from None
         return done.vectors[0]
@@ -97,28 +97,29 @@ class OpenAIEmbedder:
 
     async def _in_turn(self, texts: list[str]) -> Embedded:
         async with self._slots:
-            return await self._halving(texts, attempts=_ATTEMPTS)
+            return await self._halving(texts, is_patient=True)
 
-    async def _halving(self, texts: list[str], *, attempts: int) -> Embedded:
+    async def _halving(self, texts: list[str], *, is_patient: bool) -> Embedded:
         try:
-            return self._vectors(await self._ask(texts, attempts), len(texts))
+            return self._vectors(await self._ask(texts, is_patient=is_patient), len(texts))
         except _TooLarge as error:
             if len(texts) == 1:
                 if len(texts[0]) <= _SHORTEST:
                     raise failure(str(error)) from None
-                done = await self._halving([texts[0][: len(texts[0]) // 2]], attempts=attempts)
+                done = await self._halving([texts[0][: len(texts[0]) // 2]], is_patient=is_patient)
                 return Embedded(done.vectors, frozenset({0}), done.tokens)
         middle = len(texts) // 2
         halves = (texts[:middle], texts[middle:])
-        done = _joined([await self._halving(half, attempts=attempts) for half in halves])
+        done = _joined([await self._halving(half, is_patient=is_patient) for half in halves])
         if not done.cut:  # so it was not a single text that was too long
             self._batch = min(self._batch, middle)
         return done
 
-    async def _ask(self, texts: list[str], attempts: int) -> httpx.Response:
+    async def _ask(self, texts: list[str], *, is_patient: bool) -> httpx.Response:
+        """Who is not patient is waited for by somebody: it is asked at once, and not often."""
         body, why = orjson.dumps({"model": self.model, "input": texts}), ""
-        for attempt in range(attempts):
-            if attempts == _ATTEMPTS:  # whoever waits for an answer tries at once
+        for attempt in range(_ATTEMPTS if is_patient else _QUERY_ATTEMPTS):
+            if is_patient:
                 await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
             try:
                 answer = await self._client.post(self._url, content=body, headers=self._headers)
