@@ -288,7 +288,9 @@ async def test_a_document_gains_no_authority(
     assert [sent[2], shell[2]] == ["工具状态: 调用失败"] * 2
     assert not internet.asked
     result = vendor.requests[1].body["messages"][-1]["content"]
+    assert result.startswith('<资料 编号="1">')
     assert result.count("</资料>") == 1  # the document cannot end its fence
+    assert result.endswith("</资料>")
     assert not offered(vendor, 1) & {"search_internet", "weather", "wolfram"}
     assert "calculator" in offered(vendor, 1)
     prompts = json.dumps([request.body for request in vendor.requests])
