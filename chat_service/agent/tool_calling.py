@@ -82,11 +82,14 @@ class _Calls:
         """One by one: langchain merges them between chunks, not within one."""
         for position, delta in enumerate(self._reply.tool_calls[self._seen :], self._seen):
             function = delta.get("function") or {}
+            name = function.get("name") or None
+            index = delta.get("index")
             yield tool_call_chunk(
-                name=function.get("name"),
+                name=name,
                 args=function.get("arguments"),
-                id=delta.get("id"),
-                index=delta.get("index", position),  # vendors that do not stream send none
+                # Vendors that do not stream send no index, and some no id.
+                id=delta.get("id") or (name and f"call-{position}"),
+                index=position if index is None else index,
             )
         self._seen = len(self._reply.tool_calls)
 

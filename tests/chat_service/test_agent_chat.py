@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.chat_service.conftest import Chat, StartChat, caller_header, parse_read
 from tests.chat_service.standins import KbStandIn, SessionStandIn
-from tests.fakes.vendor import VendorServer, event, hang, status, tokens, tool_calls
+from tests.fakes.vendor import VendorServer, answer_json, event, hang, status, tokens, tool_calls
 from tests.fakes.web import WebServer
 
 PATH = "/chat/agent_chat"
@@ -112,6 +112,21 @@ async def test_the_one_object_without_a_stream(chat: Chat, vendor: VendorServer)
     answer = await chat.post(PATH, {"query": "一加一"})
     lines = "\n".join(done("计算器工具", "1+1", "2"))
     assert answer.text == written({"answer": f"算{lines}二", "final_answer": "二"})
+
+
+async def test_a_vendor_that_neither_streams_nor_numbers_its_calls(
+    chat: Chat, vendor: VendorServer
+) -> None:
+    calls = [
+        {"function": {"name": "calculator", "arguments": json.dumps({"expression": f"{n}+{n}"})}}
+        for n in (1, 2)
+    ]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    vendor.then(answer_json({"choices": [choice]}), tokens(["好"]))
+    objects = await ask(chat)
+    assert sorted(used(objects)) == [done("计算器工具", "1+1", "2"), done("计算器工具", "2+2", "4")]
+    assert objects[-1] == {"final_answer": "好"}
 
 
 async def test_a_failing_tool(chat: Chat, vendor: VendorServer) -> None:
