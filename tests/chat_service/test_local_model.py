@@ -40,7 +40,7 @@ async def test_a_real_model_answers(adapter: str, base_url: str) -> None:
             langchain if adapter == "langchain" else LeanModel(session, vendor, connect_timeout=5)
         )
         guarded = GuardedModel(model, Deadlines(60, 30, 120), Circuit())
-        async with aclosing(guarded.stream(ASKED, Sampling(0, 40))) as stream:
+        async with aclosing(guarded.stream(ASKED, Sampling(0, 16))) as stream:
             batches = [batch async for batch in stream if batch]
     await langchain.close()
     # What a model this small says is not to be relied on, that it says it in tokens is.
@@ -52,7 +52,7 @@ async def test_the_service_answers_with_it(
     base_url: str, start_chat: StartChat, sessions: SessionStandIn
 ) -> None:
     chat = await start_chat(enable_llm_model="local", local_base_url=base_url)
-    objects = await chat.ask(ASKED[0].content, temperature=0, max_tokens=40)
+    objects = await chat.ask(ASKED[0].content, temperature=0, max_tokens=16)
     said = "".join(o["text"] for o in objects)
     assert len(said.split()) > 3
     assert (sessions.turn.response, sessions.turn.state) == (said, "done")
@@ -72,7 +72,7 @@ async def test_a_follow_up_in_knowledge_base_mode_uses_both_adapters(
         knowledge_base_name="kb1",
         history=history,
         temperature=0,
-        max_tokens=40,
+        max_tokens=16,
     )
     assert kb.searches[0]["query"]
     assert "".join(o["answer"] for o in said).strip()

@@ -48,7 +48,7 @@ def test_a_conversation_with_a_real_model(start_stack: Callable[..., Stack]) -> 
 def _ask(client: httpx.Client, path: str, query: str, **body: object) -> list[dict[str, str]]:
     asked = {"query": query, "session_id": SESSION, "stream": True, "temperature": 0}
     chunks: list[dict[str, str]] = []
-    with client.stream("POST", path, json=asked | {"max_tokens": 40} | body) as answer:
+    with client.stream("POST", path, json=asked | {"max_tokens": 16} | body) as answer:
         assert answer.status_code == 200
         for read in answer.iter_raw():
             chunks += parse_read(read)
