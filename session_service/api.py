@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from servicekit.database import ReadSessionDep, SessionDep
 from servicekit.errors import EnvelopeRoute, Unauthorized
@@ -70,19 +70,25 @@ async def _read_turns(request: Request, session: ReadSessionDep) -> Turns:
     return await _turns(request, session)
 
 
+def _utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:  # in the first or last hours of the calendar
+        raise ValueError("out of range 超出范围") from None
+
+
+# SQLite compares times as texts, so they must be of one zone.
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
 async def _feedback_filter(
     min_score: Annotated[int, Query(ge=0, le=100)] = 0,
     max_score: Annotated[int, Query(ge=0, le=100)] = 100,
-    since: Annotated[AwareDatetime | None, Query(description="rated then or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="rated before")] = None,
+    since: Annotated[Moment | None, Query(description="rated then or later")] = None,
+    until: Annotated[Moment | None, Query(description="rated before")] = None,
     kb: Annotated[str | None, Query(max_length=255, description="about this one")] = None,
 ) -> RatedFilter:
-    return RatedFilter(min_score, max_score, _utc(since), _utc(until), kb)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """SQLite compares times as texts, so they must be of one zone."""
-    return time and time.astimezone(UTC)
+    return RatedFilter(min_score, max_score, since, until, kb)
 
 
 FeedbackFilterDep = Annotated[RatedFilter, Depends(_feedback_filter)]

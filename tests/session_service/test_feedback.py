@@ -133,7 +133,13 @@ async def test_operators_read_what_was_rated(
 
 
 @pytest.mark.parametrize(
-    "params", [{"max_score": 101}, {"since": "2026-01-01T00:00:00"}, {"page_size": 201}]
+    "params",
+    [
+        {"max_score": 101},
+        {"since": "2026-01-01T00:00:00"},
+        {"until": "0001-01-01T00:00:00+23:59"},
+        {"page_size": 201},
+    ],
 )
 async def test_a_senseless_listing_is_refused(operator: User, params: dict[str, Any]) -> None:
     answer = await operator.http.get(LISTING, params=params)
