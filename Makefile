@@ -1,7 +1,8 @@
 # `make` alone shows what there is. Only Python 3.11+ is needed; everything else goes into .venv.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-WORKERS ?= 2
+# One more than the processors of CI: many tests wait most of the time.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
