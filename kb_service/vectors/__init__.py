@@ -22,6 +22,9 @@ UPSERT_BATCH = 50  # the embedded engine holds the GIL for about 2 ms on as many
 # what both legs have still comes before what one has alone. Deeper lists change nothing.
 RRF_K = 10
 PREFETCH_LEAST = 24
+# Words, meaning. With equal weights half of the ranks would be ties, which each engine breaks in
+# its own way.
+RRF_WEIGHTS = [1.0, 0.999]
 
 
 @dataclass(frozen=True, slots=True)

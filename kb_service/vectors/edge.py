@@ -12,6 +12,7 @@ from kb_service.vectors import (
     KB_ID,
     PREFETCH_LEAST,
     RRF_K,
+    RRF_WEIGHTS,
     SPARSE,
     UPSERT_BATCH,
     VERSION,
@@ -211,7 +212,8 @@ def _hybrid(
     by_meaning = engine.Prefetch(
         limit=depth, query=engine.Query.Nearest(dense, using=DENSE), filter=wanted
     )
-    fusion: Any = engine.Fusion.Rrf(k=RRF_K)  # its stub does not say that it is a Fusion
+    # Its stub does not say that it is a Fusion.
+    fusion: Any = engine.Fusion.Rrf(k=RRF_K, weights=RRF_WEIGHTS)
     return engine.QueryRequest(
         limit=limit,
         prefetches=[by_words, by_meaning],

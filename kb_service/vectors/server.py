@@ -12,6 +12,7 @@ from kb_service.vectors import (
     DENSE,
     PREFETCH_LEAST,
     RRF_K,
+    RRF_WEIGHTS,
     SPARSE,
     UPSERT_BATCH,
     Hit,
@@ -169,7 +170,7 @@ class QdrantIndex:
                 self._client.query_points,
                 self._collection,
                 prefetch=[by_words, by_meaning],
-                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
+                query=models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=RRF_WEIGHTS)),
                 limit=limit,
             )
         )

@@ -112,7 +112,7 @@ async def _adapt(
     if changes:
         logger.info("collection %s: changing %s", name, ", ".join(sorted(changes)))
         await client.update_collection(name, **changes)
-    if params.shard_number != options.shard_number:
+    if params.shard_number not in (None, options.shard_number):
         logger.warning(
             "collection %s has %s shards: QDRANT_SHARD_NUMBER counts for new collections alone. "
             "分片数只在新建集合时生效。",
