@@ -79,6 +79,13 @@ async def ran(kb: Kb, path: str, **body: Any) -> dict[str, Any]:
     return run  # type: ignore[no-any-return]  # JSON
 
 
+async def begun(kb: Kb, path: str, run: dict[str, Any]) -> None:
+    while run["state"] == "queued":
+        await asyncio.sleep(0.01)
+        run = (await kb.get(f"{path}/runs/{run['id']}", OWNER)).json()
+    assert run["state"] == "running"
+
+
 async def items(kb: Kb, path: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await kb.get(f"{path}/items", OWNER)).json()["items"]
     return [{key: value for key, value in item.items() if key != "id"} for item in found]
@@ -349,6 +356,7 @@ async def test_a_run_is_called_off_and_removed(kb: Kb) -> None:
     many = "question,file\n" + "".join(f"年假第{n}问,leave.txt\n" for n in range(300))
     assert (await sent(kb, path, ("file", "set.csv", many.encode()))).json()["added"] == 300
     runs = [(await kb.post(f"{path}/runs", {}, OWNER)).json() for _ in range(2)]
+    await begun(kb, path, runs[0])
     for run in runs:
         cancelled = (await kb.post(f"{path}/runs/{run['id']}/cancel", None, OWNER)).json()
         assert cancelled["state"] == "cancelled"
@@ -357,10 +365,11 @@ async def test_a_run_is_called_off_and_removed(kb: Kb) -> None:
     compare = f"{path}/runs/{runs[0]['id']}/compare/{runs[1]['id']}"
     assert (await kb.get(compare, OWNER)).status_code == 409
     assert (await kb.get(f"{path}/runs", OWNER)).json()["total"] == 2
-    assert (await kb.http.delete(f"{path}/runs/{runs[0]['id']}", headers=OWNER)).status_code == 204
-    assert (await kb.get(f"{path}/runs/{runs[0]['id']}", OWNER)).status_code == 404
+    assert (await kb.http.delete(f"{path}/runs/{runs[1]['id']}", headers=OWNER)).status_code == 204
+    assert (await kb.get(f"{path}/runs/{runs[1]['id']}", OWNER)).status_code == 404
     short = await made(kb, item("年假", files=["leave.txt"]))
     assert (await ran(kb, short))["done"] == 1  # the runner goes on with the next one
+    assert (await kb.get(f"{path}/runs/{runs[0]['id']}", OWNER)).json()["state"] == "cancelled"
 
 
 async def test_too_many_runs_at_once_and_empty_sets_are_refused(kb: Kb) -> None:
@@ -378,16 +387,19 @@ async def test_a_run_that_a_stop_interrupts_has_failed_with_a_reason(make_settin
         path = await made(kb)
         many = "question,file\n" + "".join(f"年假第{n}问,leave.txt\n" for n in range(300))
         await sent(kb, path, ("file", "set.csv", many.encode()))
-        run = (await kb.post(f"{path}/runs", {}, OWNER)).json()
-        while run["state"] == "queued":
-            await asyncio.sleep(0.01)
-            run = (await kb.get(f"{path}/runs/{run['id']}", OWNER)).json()
+        await begun(kb, path, (await kb.post(f"{path}/runs", {}, OWNER)).json())
+    assert _states(settings.folder / "kb.db") == ["failed"]
     _claim_again(settings.folder / "kb.db")  # as a kill leaves it
     async with connected(settings) as kb:
         runs = (await kb.get(f"{path}/runs", OWNER)).json()["items"]
         assert [one["state"] for one in runs] == ["failed", "failed"]
         assert all("stopped" in one["reason"] for one in runs)
         assert runs[0]["end_time"] is not None
+
+
+def _states(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return [state for (state,) in database.execute("SELECT state FROM eval_run")]
 
 
 def _claim_again(path: Path) -> None:
