@@ -19,6 +19,7 @@ class Reranker(Protocol):
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         """A relevance for each text, in their order, higher is better. Raises UpstreamError."""
 
+
 async def relevance(
     reranker: Reranker | None, query: str, texts: Sequence[str]
 ) -> list[float] | None:

@@ -58,8 +58,7 @@ class EvalSetStore:
 
     async def remove(self, set_id: int) -> None:
         """With its items and runs; whoever is at one of them finds it gone."""
-        async with self._database.transaction() as session:
-            await drop_sets(session, [set_id])
+        await _remove_set(self._database, set_id)
 
     async def items(
         self, set_id: int, *, text: str = "", start: int, limit: int
@@ -141,17 +140,48 @@ class EvalSetStore:
         return None if row is None else _set(row)
 
 
-async def drop_sets(session: AsyncSession, set_ids: Sequence[int]) -> None:
-    runs = select(col(EvalRunRow.id)).where(col(EvalRunRow.set_id).in_(set_ids))
-    await session.exec(delete(EvalResultRow).where(col(EvalResultRow.run_id).in_(runs)))
-    await session.exec(delete(EvalRunRow).where(col(EvalRunRow.set_id).in_(set_ids)))
-    await session.exec(delete(EvalItemRow).where(col(EvalItemRow.set_id).in_(set_ids)))
-    await session.exec(delete(EvalSetRow).where(col(EvalSetRow.id).in_(set_ids)))
+async def remove_sets(database: Database, kb_id: int) -> None:
+    """In many transactions: one for all would keep others waiting for long."""
+    async with database.reading() as session:
+        set_ids = list(await session.exec(_set_ids(kb_id)))
+    for set_id in set_ids:
+        await _remove_set(database, set_id)
 
 
-async def drop_sets_of(session: AsyncSession, kb_id: int) -> None:
-    rows = await session.exec(select(col(EvalSetRow.id)).where(col(EvalSetRow.kb_id) == kb_id))
-    await drop_sets(session, [set_id for set_id in rows if set_id is not None])
+async def drop_sets(session: AsyncSession, kb_id: int) -> None:
+    """What came while they were removed."""
+    for set_id in list(await session.exec(_set_ids(kb_id))):
+        await _drop_set(session, set_id)
+
+
+async def _remove_set(database: Database, set_id: int) -> None:
+    async with database.reading() as session:
+        run_ids = list(await session.exec(_run_ids(set_id)))
+    for run_id in run_ids:
+        async with database.transaction() as session:
+            await _drop_run(session, run_id)
+    async with database.transaction() as session:
+        await _drop_set(session, set_id)
+
+
+async def _drop_set(session: AsyncSession, set_id: int) -> None:
+    for run_id in list(await session.exec(_run_ids(set_id))):
+        await _drop_run(session, run_id)
+    await session.exec(delete(EvalItemRow).where(col(EvalItemRow.set_id) == set_id))
+    await session.exec(delete(EvalSetRow).where(col(EvalSetRow.id) == set_id))
+
+
+async def _drop_run(session: AsyncSession, run_id: int) -> None:
+    await session.exec(delete(EvalResultRow).where(col(EvalResultRow.run_id) == run_id))
+    await session.exec(delete(EvalRunRow).where(col(EvalRunRow.id) == run_id))
+
+
+def _set_ids(kb_id: int) -> Any:
+    return select(col(EvalSetRow.id)).where(col(EvalSetRow.kb_id) == kb_id)
+
+
+def _run_ids(set_id: int) -> Any:
+    return select(col(EvalRunRow.id)).where(col(EvalRunRow.set_id) == set_id)
 
 
 def expectation_of(stored: Mapping[str, Any]) -> Expectation:

@@ -28,7 +28,7 @@ from kb_service.names import shown
 from kb_service.question_keys import question_key
 from kb_service.store.changes import note_change
 from kb_service.store.edits import drop_edits
-from kb_service.store.eval_sets import drop_sets_of
+from kb_service.store.eval_sets import drop_sets, remove_sets
 from servicekit.database import Database
 
 
@@ -113,11 +113,12 @@ class KnowledgeBaseStore:
         """Takes it out with its files and questions; gives the versions left to clean."""
         live = [col(VersionRow.kb_id) == kb.id, col(VersionRow.state) == LIVE]
         retired = {"state": RETIRED, "state_since": time.time()}
+        await remove_sets(self._database, kb.id)
         async with self._database.transaction() as session:
             versions = list(await session.exec(select(col(VersionRow.id)).where(*live)))
             await session.exec(update(VersionRow).where(*live).values(**retired))
             await drop_edits(session, kb.id, None)
-            await drop_sets_of(session, kb.id)
+            await drop_sets(session, kb.id)
             await session.exec(delete(FileRow).where(col(FileRow.kb_id) == kb.id))
             await session.exec(delete(JobRow).where(col(JobRow.kb_id) == kb.id))
             await session.exec(delete(PageRow).where(col(PageRow.kb_id) == kb.id))

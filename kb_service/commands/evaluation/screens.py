@@ -33,6 +33,7 @@ _STATES = {
 }
 _OUTCOMES = {"worse": "变差 worse", "better": "变好 better", "same": "不变 same"}
 _SHOWN = 3
+_QUESTIONS = 50
 
 
 def sets(found: list[dict[str, Any]]) -> None:
@@ -121,10 +122,11 @@ def run_with_results(found: dict[str, Any]) -> None:
     run(found)
     console = Console()
     console.print(f"\n{found['verdict']} ({len(found['results'])})")
-    for one in found["results"]:
+    for one in found["results"][:_QUESTIONS]:
         console.print(Text(f"\n{one['question']}", style="bold"))
         _print_line(console, f"  期望 expected: {_expected(one)}")
         _print_found(console, one)
+    _print_rest(console, len(found["results"]))
 
 
 def comparison(found: dict[str, Any]) -> None:
@@ -150,8 +152,9 @@ def comparison(found: dict[str, Any]) -> None:
         questions = [one for one in found["items"] if one["outcome"] == outcome]
         if questions:
             console.print(f"\n{shown} ({len(questions)})")
-            for one in questions:
+            for one in questions[:_QUESTIONS]:
                 _print_pair(console, one)
+            _print_rest(console, len(questions))
 
 
 def _print_changes(console: Console, found: dict[str, Any]) -> None:
@@ -173,6 +176,12 @@ def _print_pair(console: Console, one: dict[str, Any]) -> None:
         if side is not None and (best := _best(side)):
             mark = "✓" if best["right"] else "✗"
             _print_line(console, f"  {shown} {mark} {best['file_name']}: {best['excerpt']}")
+
+
+def _print_rest(console: Console, number: int) -> None:
+    if number > _QUESTIONS:
+        rest = number - _QUESTIONS
+        console.print(f"\n… 另有 {rest} 题，用 --json 查看全部。{rest} more: --json has all.")
 
 
 def _print_line(console: Console, text: str) -> None:
