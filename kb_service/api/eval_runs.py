@@ -6,7 +6,7 @@ from kb_service.api.dependencies import ContextDep
 from kb_service.api.eval_sets import Id, KnowledgeBaseDep, PageNumber, PageSize
 from kb_service.evaluation.comparing import Outcome
 from kb_service.evaluation_entities import Verdict
-from kb_service.evaluation_schemas import (
+from kb_service.evaluation_run_schemas import (
     ComparisonItem,
     ResultItem,
     ResultItems,
