@@ -81,6 +81,7 @@ from kb_service.store import (
     ChangeStore,
     ChunkStore,
     EmbeddingStore,
+    EvalResultStore,
     EvalRunStore,
     EvalSetStore,
     FileStore,
@@ -318,7 +319,7 @@ async def _evaluation(
         await run_rows.recover(all_of_them=True)
     runner = EvalRunner(run_rows, rows, search, library.with_id, _chunking(settings))
     sets = Sets(rows, Tables(parsers))
-    return sets, Runs(run_rows, sets, runner), runner
+    return sets, Runs(run_rows, EvalResultStore(database), sets, runner), runner
 
 
 async def _in_background(

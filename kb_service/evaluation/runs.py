@@ -8,7 +8,7 @@ from kb_service.evaluation.comparing import Comparison, Outcome, compared
 from kb_service.evaluation.runner import Runner
 from kb_service.evaluation.sets import Sets
 from kb_service.evaluation_entities import Result, Run, RunOptions, Verdict
-from kb_service.store import EvalRunStore
+from kb_service.store import EvalResultStore, EvalRunStore
 
 RUNS_KEPT = 50
 _WAITING_MAX = 5  # of a knowledge base
@@ -35,8 +35,10 @@ class ComparisonPage:
 
 
 class Runs:
-    def __init__(self, store: EvalRunStore, sets: Sets, runner: Runner) -> None:
-        self._store, self._sets, self._runner = store, sets, runner
+    def __init__(
+        self, store: EvalRunStore, results: EvalResultStore, sets: Sets, runner: Runner
+    ) -> None:
+        self._store, self._results, self._sets, self._runner = store, results, sets, runner
 
     async def start(self, kb: KnowledgeBase, set_id: int, label: str, options: RunOptions) -> Run:
         """It waits for its turn. Raises NoSuchEvalSet, EvalRefused."""
@@ -89,7 +91,7 @@ class Runs:
         """Raises NoSuchEvalSet, NoSuchEvalRun."""
         run = await self.find(kb, set_id, run_id)
         start = (page - 1) * page_size
-        return await self._store.results(run.id, verdict, start=start, limit=page_size)
+        return await self._results.page(run.id, verdict, start=start, limit=page_size)
 
     async def compare(
         self,
@@ -107,16 +109,14 @@ class Runs:
             raise EvalRefused(
                 "只能比较已完成的运行。Only runs that came to their end can be compared."
             )
-        earlier, later = [await self._store.outlines(run.id) for run in (before, after)]
+        earlier, later = [await self._results.outlines(run.id) for run in (before, after)]
         comparison = compared(before, earlier, after, later)
         pairs = [one for one in comparison.pairs if outcome in (None, one.outcome)]
         shown = pairs[(page - 1) * page_size : page * page_size]
-        olds = await self._store.results_at(
+        olds = await self._results.at(
             before.id, [one.before.position for one in shown if one.before]
         )
-        news = await self._store.results_at(
-            after.id, [one.after.position for one in shown if one.after]
-        )
+        news = await self._results.at(after.id, [one.after.position for one in shown if one.after])
         questions = [
             ComparedQuestion(
                 one.outcome,

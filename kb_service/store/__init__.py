@@ -6,6 +6,7 @@ Indexing takes seconds and SQLite has one writer, so nobody may hold a transacti
 from kb_service.store.changes import ChangeStore, KbState
 from kb_service.store.chunks import ChunkStore
 from kb_service.store.embeddings import EmbeddingStore
+from kb_service.store.eval_results import EvalResultStore
 from kb_service.store.eval_runs import EvalRunStore
 from kb_service.store.eval_sets import EvalSetStore
 from kb_service.store.files import FileStore
@@ -26,6 +27,7 @@ __all__ = [
     "ChangeStore",
     "ChunkStore",
     "EmbeddingStore",
+    "EvalResultStore",
     "EvalRunStore",
     "EvalSetStore",
     "FilePage",

@@ -18,16 +18,13 @@ from kb_service.evaluation_entities import (
     Circumstances,
     EvalSet,
     Figures,
-    Found,
-    Outline,
     Result,
     Run,
     RunOptions,
     RunState,
-    Verdict,
 )
 from kb_service.models import ChunkEditRow, EvalResultRow, EvalRunRow, FileRow, now
-from kb_service.store.eval_sets import expectation_of
+from kb_service.store.eval_results import result_row
 from kb_service.store.sizes import sizes
 from servicekit.database import Database
 
@@ -163,34 +160,6 @@ class EvalRunStore:
         async with self._database.transaction() as session:
             await session.exec(abandoned.values(**failed))
 
-    async def results(
-        self, run_id: int, verdict: Verdict | None, *, start: int, limit: int
-    ) -> tuple[list[Result], int]:
-        """In the order of the set, and how many there are in all."""
-        chosen = [col(EvalResultRow.run_id) == run_id]
-        if verdict:
-            chosen.append(col(EvalResultRow.verdict) == verdict)
-        rows = select(EvalResultRow).where(*chosen).order_by(col(EvalResultRow.position))
-        total = select(func.count()).select_from(EvalResultRow).where(*chosen)
-        async with self._database.reading() as session:
-            number = (await session.exec(total)).one()
-            found = await session.exec(rows.offset(start).limit(limit))
-            return [_result(row) for row in found], number
-
-    async def results_at(self, run_id: int, positions: Sequence[int]) -> dict[int, Result]:
-        rows = select(EvalResultRow).where(
-            col(EvalResultRow.run_id) == run_id, col(EvalResultRow.position).in_(positions)
-        )
-        async with self._database.reading() as session:
-            return {row.position: _result(row) for row in await session.exec(rows)}
-
-    async def outlines(self, run_id: int) -> list[Outline]:
-        columns = [getattr(EvalResultRow, name) for name in _OUTLINE]
-        rows: Any = select(*columns).where(col(EvalResultRow.run_id) == run_id)
-        async with self._database.reading() as session:
-            found = await session.exec(rows.order_by(col(EvalResultRow.position)))
-            return [Outline(*row) for row in found]
-
     async def content(self, kb_id: int) -> Content:
         """What answers now."""
         rows = select(FileRow.live_version, FileRow.chunking).where(
@@ -219,16 +188,11 @@ class EvalRunStore:
                 raise LeaseLost
             if results:  # in one statement: objects would keep searches waiting for longer
                 await session.exec(
-                    insert(EvalResultRow), params=[_row(run, one) for one in results]
+                    insert(EvalResultRow), params=[result_row(run, one) for one in results]
                 )
 
 
 _TIMES = ("uploaded_after", "uploaded_before")
-# In the order of Outline's fields.
-_OUTLINE = (
-    *("position", "match_key", "expected_key", "verdict", "rank", "ndcg"),
-    *("latency_ms", "found_count", "by_meaning", "reranked"),
-)
 
 
 def _next() -> ScalarSelect[int]:
@@ -284,22 +248,6 @@ def _options(stored: dict[str, Any]) -> RunOptions:
         times = {name: wanted[name] and datetime.fromisoformat(wanted[name]) for name in _TIMES}
         wanted = SearchFilter(**(wanted | names | times))
     return RunOptions(**(stored | {"wanted": wanted}))
-
-
-def _row(run: Run, result: Result) -> dict[str, Any]:
-    return asdict(result.outline) | {
-        "run_id": run.id,
-        "found_count": result.outline.found,
-        "question": result.question,
-        "expected": asdict(result.expected),
-        "found": [asdict(one) for one in result.found],
-    }
-
-
-def _result(row: EvalResultRow) -> Result:
-    outline = Outline(*(getattr(row, name) for name in _OUTLINE))
-    found = tuple(Found(**one) for one in row.found)
-    return Result(outline, row.question, expectation_of(row.expected), found)
 
 
 def _cut(chunking: Mapping[str, Any] | None) -> str:
