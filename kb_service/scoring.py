@@ -1,7 +1,7 @@
 """How far a passage is from a question: 0 the same, 1 the default limit, 2 nothing in common."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,13 +39,20 @@ def dense_distance(similarity: float) -> float:
 class LexicalDistance:
     """Falls with coverage, the share of what is asked that a passage's text has.
 
-    Each variant says the same in other words; the nearest one counts.
+    Each variant says the same in other words; the nearest one counts. Of a name it is no evidence
+    that a passage has shorter words of it.
     """
 
     def __init__(
-        self, variants: Sequence[Sequence[str]], idf_of: Callable[[str], float], chunks: int
+        self,
+        variants: Sequence[Sequence[str]],
+        idf_of: Callable[[str], float],
+        chunks: int,
+        names: Set[str] = frozenset(),
     ) -> None:
-        self._variants = [[_weigh(word, idf_of) for word in words] for words in variants]
+        self._variants = [
+            [_weigh(word, idf_of, whole=word in names) for word in words] for words in variants
+        ]
         self._has_spaced = any(not word.characters for words in self._variants for word in words)
         self._needed = _EVIDENCE + _EVIDENCE_BY_SIZE * math.log(max(chunks, 1))
 
@@ -92,12 +99,12 @@ class _Word:
         )
 
 
-def _weigh(word: str, idf_of: Callable[[str], float]) -> _Word:
+def _weigh(word: str, idf_of: Callable[[str], float], *, whole: bool) -> _Word:
     if is_ideographic(word):
         weighed = [(character, idf_of(character)) for character in characters(word)]
         total = sum(told for _, told in weighed)
         shares = [(character, told / total) for character, told in weighed]
-        compounds = rjieba.cut_for_search(word) if len(word) > 2 else []
+        compounds = [] if whole or len(word) < 3 else rjieba.cut_for_search(word)
         wider = [part for part in compounds if len(part) > 1]
         return _Word(word, _told_at_large(word), wider, shares, [])
     # Words of other scripts are counted nowhere but here, and at large are rarer than here.

@@ -164,6 +164,7 @@ class Search:
             (asked.wording.words, *asked.wording.variants),
             lambda term: self._catalog.idf(asked.kb_id, term),
             self._catalog.chunks(asked.kb_id),
+            asked.wording.names,
         )
         answers = await self._live_answers(asked, enough)
         findings = (_finding(chunks, lexical) for chunks in answers)

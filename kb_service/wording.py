@@ -43,13 +43,14 @@ class Wording:
     """A question as it is searched for: one without words asks nothing.
 
     Variants are its words with synonyms in the place of some; phrases must be there literally
-    where any passage has them.
+    where any passage has them. Names are those words that are nothing in parts.
     """
 
     words: tuple[str, ...]
     vector: SparseVector
     variants: tuple[tuple[str, ...], ...] = ()
     phrases: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
 
     @property
     def all_words(self) -> list[str]:
@@ -97,6 +98,7 @@ class Lexicon:
             SparseVector(list(indices), list(indices.values())),
             tuple(tuple(self._words(other)) for other in others),
             tuple(phrases),
+            frozenset(self._names_in([plain, *others])),
         )
 
     def _words(self, plain: str) -> list[str]:
@@ -109,6 +111,9 @@ class Lexicon:
                 kept.update(dict.fromkeys(_words_between(part)))
         return [word for word in kept if not is_ideographic(word) or characters(word)]
 
+    def _names_in(self, texts: Iterable[str]) -> Iterator[str]:
+        return (part for text in texts for part, name in self._names.split(text) if name)
+
     def _weights(self, plain: str, words: Sequence[str]) -> dict[str, float]:
         weights = {CODE + code: _CODE for code in codes(plain)}
         for run, ideographic in runs(plain):
@@ -120,9 +125,8 @@ class Lexicon:
                     weights |= {word: _SPACED, stem(word): _STEM}
         for word in filter(is_ideographic, words):
             weights.update((one, 1.0) for one in characters(word) if is_ideographic(one))
-        for part, name in self._names.split(plain):
-            if name:
-                weights.update(dict.fromkeys(pairs(part), _PAIR * _NAME))
+        for name in self._names_in([plain]):
+            weights.update(dict.fromkeys(pairs(name), _PAIR * _NAME))
         return weights
 
     def _variants(self, plain: str) -> list[str]:

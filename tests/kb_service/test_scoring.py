@@ -16,7 +16,8 @@ def distance(
     lexicon: Lexicon | None = None,
 ) -> float:
     wording = (lexicon or Lexicon()).wording(question)
-    return LexicalDistance((wording.words, *wording.variants), idf_of, chunks).of(passage)
+    variants = (wording.words, *wording.variants)
+    return LexicalDistance(variants, idf_of, chunks, wording.names).of(passage)
 
 
 def test_everything_asked_found_is_0() -> None:
@@ -81,6 +82,8 @@ def test_a_name_of_the_dictionary_is_there_or_it_is_not() -> None:
     assert distance("X1碳纤维", "新款X1碳纤维单车", lexicon=lexicon) == 0
     assert distance("Visual Studio", "in visual studio.", lexicon=lexicon) == 0
     assert distance("Visual Studio", "a studio", lexicon=lexicon) > 1
+    assert distance("蓝莓通", "蓝莓与草莓通关", lexicon=Lexicon(["蓝莓通"])) > 1
+    assert distance("蓝莓通", "蓝莓与草莓通关") < 1
 
 
 def test_the_nearest_variant_counts() -> None:
