@@ -14,6 +14,7 @@ from chat_service.errors import ModelError
 from chat_service.follow_up import standalone
 from chat_service.history import ASSISTANT, USER, Message, conversation, normalise
 from chat_service.llm import ChatModel, Reply, Sampling
+from chat_service.metering import note_knowledge_base
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
@@ -76,6 +77,7 @@ class Answering:
         """Raises NotFound where the caller sees no such knowledge base."""
         if question.knowledge_base is not None:
             await self._kb.require(question.knowledge_base, caller=question.caller)
+            note_knowledge_base(question.knowledge_base)
 
     async def begin(self, question: Question) -> Turn:
         """Store the question. Raises NotFound, Refused, Unavailable before anything is said."""

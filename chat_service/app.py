@@ -26,6 +26,7 @@ from chat_service.api import (
     openai,
     search,
     server,
+    usage,
 )
 from chat_service.api.mcp import McpEndpoint
 from chat_service.chat_completions import ChatCompletions
@@ -34,12 +35,13 @@ from chat_service.completion import Completions
 from chat_service.llm.choice import VendorModels
 from chat_service.llm.guard import Deadlines
 from chat_service.mcp_tools import Tools
+from chat_service.metering import Meter
 from chat_service.outbox import Outbox
 from chat_service.outside import Outside
 from chat_service.registry import ModelRegistry
 from chat_service.sealing import master_key
 from chat_service.settings import ChatSettings
-from chat_service.store import ModelStore, OutboxStore
+from chat_service.store import ModelStore, OutboxStore, UsageStore
 from chat_service.vendors import Vendors
 from chat_service.web_chat import WebChat
 from chat_service.web_search.choice import WebSearch
@@ -65,6 +67,7 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     app.routes.extend(mcp.router.routes)
     app.routes.extend(openai.router.routes)
     app.routes.extend(models.router.routes)
+    app.routes.extend(usage.router.routes)
     return app
 
 
@@ -88,9 +91,12 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             vendors = Vendors(settings)
             registry = _registry(settings, vendors, database)
             await registry.load()
+            app.state.usage = UsageStore(database)
+            meter = app.state.meter = _meter(settings, app.state.usage, vendors)
             vendor_models = VendorModels(
                 vendors,
                 session,
+                meter=meter,
                 connect_timeout=settings.llm_connect_timeout,
                 deadlines=_deadlines(settings),
             )
@@ -119,6 +125,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             workers = [
                 asyncio.create_task(outbox.run()),
                 asyncio.create_task(registry.follow()),
+                asyncio.create_task(meter.run()),
             ]
             try:
                 yield
@@ -135,6 +142,16 @@ def _registry(settings: ChatSettings, vendors: Vendors, database: Database) -> M
     path = settings.chat2llm_data / "chat" / "master.key"
     sealed_with = master_key(settings.master_key.get_secret_value(), path)
     return ModelRegistry(ModelStore(database), vendors, sealed_with)
+
+
+def _meter(settings: ChatSettings, usage: UsageStore, vendors: Vendors) -> Meter:
+    return Meter(
+        usage,
+        vendors,
+        client_daily=settings.quota_client_daily_tokens,
+        user_daily=settings.quota_user_daily_tokens,
+        retention_days=settings.usage_retention_days,
+    )
 
 
 def _deadlines(settings: ChatSettings) -> Deadlines:

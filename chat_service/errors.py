@@ -143,3 +143,17 @@ class SearchFailed(UpstreamError):
             f"Web search ({engine}) is not available right now; please try again later."
         )
         self.detail = f"{engine}: {detail}"
+
+
+class QuotaUsedUp(ModelError):
+    """Before the model was asked; `retry_after` is until midnight."""
+
+    code = "quota_used_up"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(
+            "今天的用量已达上限，请明天再试，或联系管理员提高额度。"
+            "Today's tokens are used up; try again tomorrow, or ask your administrator for more.",
+            detail="a quota is used up",
+            retry_after=retry_after,
+        )

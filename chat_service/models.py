@@ -1,6 +1,8 @@
 """Tables of chat.db."""
 
-from sqlalchemy import JSON, Double, Text
+from datetime import datetime
+
+from sqlalchemy import JSON, BigInteger, DateTime, Double, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 
@@ -57,6 +59,42 @@ class ModelRevision(SQLModel, table=True):
     default_model: str = Field(max_length=64)
 
 
+class UsageRow(SQLModel, table=True):
+    """One call of a model; the cost is of the prices that held then."""
+
+    __tablename__ = "usage"
+    __table_args__ = (Index("ix_usage_day", "day", "client_id", "user_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    create_time: datetime = Field(sa_type=DateTime(timezone=True))
+    day: str = Field(max_length=10)
+    model: str = Field(max_length=64)
+    mode: str = Field(max_length=40)
+    client_id: str = Field(max_length=64)
+    user_id: str = Field(sa_type=Text)
+    knowledge_base: str = Field(sa_type=Text)
+    prompt_tokens: int
+    completion_tokens: int
+    is_estimated: bool
+    cost: float = Field(sa_type=Double)
+    currency: str = Field(max_length=3)
+
+
+class QuotaRow(SQLModel, table=True):
+    """Daily tokens of a client, of one of its users, or of each (then `user_id` is empty)."""
+
+    __tablename__ = "quota"
+    __table_args__ = (UniqueConstraint("client_id", "per", "user_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    client_id: str = Field(max_length=64)
+    per: str = Field(max_length=10)
+    user_id: str = Field(max_length=255)
+    daily_tokens: int = Field(sa_type=BigInteger)
+
+
 OUTBOX = SQLModel.metadata.tables["outbox"]
 MODEL = SQLModel.metadata.tables["model"]
 MODEL_REVISION = SQLModel.metadata.tables["model_revision"]
+USAGE = SQLModel.metadata.tables["usage"]
+QUOTA = SQLModel.metadata.tables["quota"]

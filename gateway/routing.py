@@ -179,6 +179,16 @@ ROUTES: tuple[Route, ...] = (
     _admin("DELETE", "/admin/models/{name}", _MODELS),
     _admin("POST", "/admin/models/{name}/test", _MODELS),
     _admin("GET", "/admin/feedback", upstream=SESSION),
+    *(
+        _admin(method, path, upstream=CHAT)
+        for method, path in (
+            ("GET", "/admin/usage"),
+            ("GET", "/admin/usage.csv"),
+            ("GET", "/admin/quotas"),
+            ("PUT", "/admin/quotas"),
+            ("DELETE", "/admin/quotas/{quota_id}"),
+        )
+    ),
     _admin("GET", "/admin/knowledge-bases", _WRITER),
     _admin("POST", "/admin/knowledge-bases", _WRITER),
     _admin("GET", "/admin/knowledge-bases/{kb_name}", _WRITER),

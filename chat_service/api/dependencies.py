@@ -7,15 +7,24 @@ from fastapi import Depends, Request
 from chat_service.agent.chat import AgentChat
 from chat_service.answer import Answering
 from chat_service.completion import Completions
+from chat_service.metering import account
+from chat_service.usage_entities import Account
 from chat_service.vendors import Vendors
 from chat_service.web_chat import WebChat
 from chat_service.web_search.choice import WebSearch
 from servicekit.identity import CALLER_HEADER, Caller, require_scope
 
-may_chat = require_scope("chat")
-
 
 # Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
+async def _may_chat(request: Request, caller: Annotated[Caller, require_scope("chat")]) -> Caller:
+    """Whoever may, pays."""
+    account.set(Account(caller.client_id, caller.user_id, request.url.path.strip("/")))
+    return caller
+
+
+may_chat = Depends(_may_chat)
+
+
 async def _caller_header(request: Request, _: Annotated[Caller, may_chat]) -> str:
     return request.headers[CALLER_HEADER]
 

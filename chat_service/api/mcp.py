@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from chat_service.mcp_tools import Tools, build_server
-from servicekit.identity import require_scope
+from chat_service.metering import account
+from chat_service.usage_entities import Account
+from servicekit.identity import CallerDep, require_scope
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -25,7 +27,8 @@ _MESSAGES: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     responses=_MESSAGES,
 )
-async def mcp(request: Request) -> Response:
+async def mcp(request: Request, caller: CallerDep) -> Response:
+    account.set(Account(caller.client_id, caller.user_id, "mcp"))
     endpoint: McpEndpoint = request.app.state.mcp
     return _Exchange(endpoint)
 

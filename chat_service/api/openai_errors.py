@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from chat_service.errors import ModelBusy, ModelTimeout, ModelUnreachable
+from chat_service.errors import ModelBusy, ModelTimeout, ModelUnreachable, QuotaUsedUp
 from chat_service.openai_schemas import OpenAIError, OpenAIFault
 from servicekit.errors import Invalid, SafeJSONResponse, ServiceError
 
@@ -15,6 +15,7 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 _STATUS: dict[type[ServiceError], int] = {
     Invalid: 400,
     ModelBusy: 429,
+    QuotaUsedUp: 429,
     ModelTimeout: 504,
     ModelUnreachable: 503,
 }

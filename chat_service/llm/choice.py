@@ -12,6 +12,8 @@ from chat_service.llm.chain import ChainedModel, Gate, GatedModel
 from chat_service.llm.guard import Circuit, Deadlines, GuardedModel
 from chat_service.llm.langchain import LangChainModel
 from chat_service.llm.lean import LeanModel
+from chat_service.llm.metered import MeteredModel
+from chat_service.metering import Meter
 from chat_service.vendors import Vendor, Vendors
 
 _CONDENSE_WITHIN = 15.0
@@ -57,7 +59,9 @@ class VendorModels:
         *,
         connect_timeout: float,
         deadlines: Deadlines,
+        meter: Meter,
     ) -> None:
+        self._meter = meter
         self.choose, self.find, self.listed = vendors.choose, vendors.find, vendors.listed
         self._vendors, self._session = vendors, session
         self._connect_timeout, self._deadlines = connect_timeout, deadlines
@@ -69,7 +73,8 @@ class VendorModels:
         asked = [vendor, *self._vendors.fallbacks_of(vendor)]
         lines = [self._line(each) for each in asked]
         models = [line.guarded(line.lean, self._deadlines) for line in lines]
-        return models[0] if len(models) == 1 else ChainedModel(models)
+        model = models[0] if len(models) == 1 else ChainedModel(models)
+        return MeteredModel(model, vendor.name, self._meter)
 
     def condensing(self, vendor: Vendor) -> ChatModel:
         line = self._line(vendor)
@@ -77,7 +82,7 @@ class VendorModels:
             line.langchain = LangChainModel(vendor, connect_timeout=self._connect_timeout)
             self._opened.append(line.langchain)  # until the end: answers may still need it
         within = Deadlines(_CONDENSE_WITHIN, _CONDENSE_WITHIN, _CONDENSE_WITHIN)
-        return line.guarded(line.langchain, within)
+        return MeteredModel(line.guarded(line.langchain, within), vendor.name, self._meter)
 
     async def try_out(self, vendor: Vendor) -> Trial:
         """Ask it something tiny, once, whatever its circuit says."""

@@ -2,5 +2,6 @@
 
 from chat_service.store.models import ModelStore
 from chat_service.store.outbox import OutboxStore, Parcel
+from chat_service.store.usage import UsageStore
 
-__all__ = ["ModelStore", "OutboxStore", "Parcel"]
+__all__ = ["ModelStore", "OutboxStore", "Parcel", "UsageStore"]

@@ -144,6 +144,7 @@ class KbStandIn(StandIn):
         self.passages: list[dict[str, Any]] = []
         self.searches: list[dict[str, Any]] = []
         self.search_status = 200
+        self.names = {"kb1"}
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -168,7 +169,7 @@ class KbStandIn(StandIn):
     async def _find(self, request: web.Request) -> web.Response:
         assert request.headers[CALLER_HEADER]
         name = request.match_info["name"]
-        if name != "kb1":
+        if name not in self.names:
             return problem(404, "not_found", f"未找到知识库 {name}")
         return web.json_response({"knowledge_base_name": name, "kb_zh_name": "手册"})
 

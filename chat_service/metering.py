@@ -1,0 +1,169 @@
+"""Counts the tokens of every call of a model, and refuses calls whose quota is used up.
+
+What was counted is written down every second: a kill of the process loses what came since.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import anyio
+
+from chat_service.errors import QuotaUsedUp
+from chat_service.store import UsageStore
+from chat_service.usage_entities import Account, Quota, Used
+from chat_service.vendors import Vendor
+
+_WRITTEN_EVERY = 1.0  # seconds
+_QUOTAS_FOR = 3.0  # seconds that quotas are taken for what they were
+_SWEPT_EVERY = 3600.0
+_DAY = 86_400
+
+account: ContextVar[Account | None] = ContextVar("account", default=None)
+
+logger = logging.getLogger(__name__)
+
+
+def note_knowledge_base(name: str) -> None:
+    """What follows in this request is about that knowledge base."""
+    known = account.get()
+    if known is not None:
+        account.set(replace(known, knowledge_base=name))
+
+
+class Prices(Protocol):
+    """Where the prices of a model are."""
+
+    def find(self, name: str) -> Vendor | None: ...
+
+
+class Meter:
+    """`client_daily` and `user_daily` hold where no quota of an operator does; 0 is no limit."""
+
+    def __init__(
+        self,
+        store: UsageStore,
+        prices: Prices,
+        *,
+        client_daily: int,
+        user_daily: int,
+        retention_days: int,
+        clock: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ) -> None:
+        self._store, self._prices, self._clock = store, prices, clock
+        self._defaults = {"client": client_daily, "user": user_daily}
+        self._retention_days = retention_days
+        self._unwritten: list[Used] = []
+        self._writing = anyio.Lock()
+        self._quotas: dict[tuple[str, str, str | None], int] = {}
+        self._quotas_until = 0.0
+
+    async def admit(self, who: Account) -> None:
+        """Before a model is asked. Raises QuotaUsedUp.
+
+        Answers that are being given count when they end, so that some tokens go beyond the quota.
+        """
+        for per in ("client", "user"):
+            limit = await self._limit(who, per)
+            if limit and await self._used_today(who, per) >= limit:
+                raise QuotaUsedUp(retry_after=self._seconds_to_midnight())
+
+    def note(self, who: Account, model: str, tokens: tuple[int, int], *, estimated: bool) -> None:
+        """Count a call by its tokens in and out."""
+        now = self._clock()
+        used = Used(
+            account=who,
+            model=model,
+            day=now.strftime("%Y-%m-%d"),
+            create_time=now.astimezone(UTC),
+            prompt_tokens=tokens[0],
+            completion_tokens=tokens[1],
+            is_estimated=estimated,
+        )
+        self._unwritten.append(self._priced(used))
+
+    def forget_quotas(self) -> None:
+        """An operator changed them here: the next request sees it."""
+        self._quotas_until = 0.0
+
+    async def used_today(self, client_id: str, user_id: str | None) -> int:
+        """Tokens of a client, or of one of its users, up to this moment."""
+        day = self._clock().strftime("%Y-%m-%d")
+        pending = sum(
+            used.tokens
+            for used in self._unwritten
+            if used.day == day
+            and used.account.client_id == client_id
+            and user_id in (None, used.account.user_id)
+        )
+        return pending + await self._store.used(day, client_id, user_id)
+
+    async def write(self) -> None:
+        # Shielded: cancelled in the middle, nobody would know whether it was written.
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                written = len(self._unwritten)
+                if written:
+                    await self._store.add(self._unwritten[:written])
+                    del self._unwritten[:written]
+
+    async def run(self) -> None:
+        """Until cancelled, and then once more."""
+        swept = -_SWEPT_EVERY
+        try:
+            while True:
+                await asyncio.sleep(_WRITTEN_EVERY)
+                await self._catch_up()
+                if time.monotonic() - swept > _SWEPT_EVERY:
+                    swept = time.monotonic()
+                    await self._sweep()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        try:
+            await self.write()
+        except Exception:  # a boundary: what was counted is kept and tried again
+            logger.exception("usage could not be written")
+
+    async def _sweep(self) -> None:
+        oldest = self._clock() - timedelta(days=self._retention_days)
+        try:
+            await self._store.forget(before=oldest.strftime("%Y-%m-%d"))
+        except Exception:  # a boundary: the next time it is more
+            logger.exception("old usage could not be removed")
+
+    async def _limit(self, who: Account, per: str) -> int:
+        if time.monotonic() >= self._quotas_until:
+            quotas = await self._store.quotas()
+            self._quotas = {_key(quota): quota.daily_tokens for quota in quotas}
+            self._quotas_until = time.monotonic() + _QUOTAS_FOR
+        own = (who.client_id, per, who.user_id if per == "user" else None)
+        of_all = (who.client_id, per, None)
+        return self._quotas.get(own, self._quotas.get(of_all, self._defaults[per]))
+
+    async def _used_today(self, who: Account, per: str) -> int:
+        return await self.used_today(who.client_id, who.user_id if per == "user" else None)
+
+    def _seconds_to_midnight(self) -> int:
+        now = self._clock()
+        return _DAY - (now.hour * 3600 + now.minute * 60 + now.second)
+
+    def _priced(self, used: Used) -> Used:
+        vendor = self._prices.find(used.model)
+        operation = vendor.operation if vendor else None
+        if operation is None or operation.input_price is None is operation.output_price:
+            return used
+        cost = used.prompt_tokens * (operation.input_price or 0)
+        cost += used.completion_tokens * (operation.output_price or 0)
+        return replace(used, cost=cost / 1e6, currency=operation.currency)
+
+
+def _key(quota: Quota) -> tuple[str, str, str | None]:
+    return quota.client_id, quota.per, quota.user_id
