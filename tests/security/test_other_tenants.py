@@ -148,6 +148,8 @@ WITHOUT = {
     ("POST", "/admin/jobs/{job_id}/cancel"),
     ("POST", "/admin/jobs/{job_id}/retry"),
     ("POST", "/other/embed_texts"),
+    ("POST", "/v1/embeddings"),
+    ("GET", "/admin/embedders"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{model:path}"),  # asks kb_service as /v1/chat/completions does
     ("GET", "/admin/knowledge-bases"),
