@@ -99,9 +99,7 @@ def runs(found: list[dict[str, Any]]) -> None:
 
 def run(found: dict[str, Any]) -> None:
     console = Console()
-    console.print(
-        Text(f"运行 run {found['id']} {found['label']}: {_state(found)} {found['reason']}".rstrip())
-    )
+    console.print(Text(f"运行 run {_head(found)}: {_state(found)} {found['reason']}".rstrip()))
     if around := found["circumstances"]:
         console.print(Text(_around(around)))
     if figures := found["figures"]:
