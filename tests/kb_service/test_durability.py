@@ -27,7 +27,7 @@ LARGE = "".join(f"第{n}条：员工每年享有带薪年假，按规定执行�
 
 
 @asynccontextmanager
-async def process(folder: Path) -> AsyncIterator[tuple[Kb, int]]:
+async def process(folder: Path, **settings: str) -> AsyncIterator[tuple[Kb, int]]:
     """A kb_service as it is run, to be killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -36,6 +36,7 @@ async def process(folder: Path) -> AsyncIterator[tuple[Kb, int]]:
         "CHAT2LLM_DATA": str(folder),
         "KB_PORT": str(port),
         "KB_SAMPLE": "false",
+        **settings,
     }
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "kb_service"),
