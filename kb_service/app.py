@@ -418,4 +418,4 @@ def _embedders(settings: KbSettings, cache: EmbeddingStore) -> Embedders:
         found.append(LocalEmbedder(folder, workshop, prefixes))
     if not found:
         logger.info("no embedding model is configured: search is lexical. 未配置向量模型。")
-    return Embedders(found, cache)
+    return Embedders(found, cache if settings.embedding_cache_mb else None)

@@ -43,9 +43,9 @@ class Gate:
         return Response(json.dumps({"data": data, "usage": usage}), self.status)
 
     def settings(self, make: Any, **options: Any) -> KbSettings:
-        made: KbSettings = make(
-            embedding_api_base_url=self.url, embedding_api_model="gate", **options
-        )
+        """Nothing is kept, so that all that is indexed passes the gate."""
+        own = {"embedding_api_model": "gate", "embedding_cache_mb": 0}
+        made: KbSettings = make(embedding_api_base_url=self.url, **own | options)
         return made
 
 

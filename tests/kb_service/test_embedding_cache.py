@@ -21,13 +21,13 @@ async def test_indexing_the_same_again_costs_no_call(make_settings: Make) -> Non
     files = [(f"{n}.txt", f"第{n}条规定。".encode()) for n in range(3)]
     body = {"knowledge_base_name": "kb1"}
     async with gated() as gate:
-        async with connected(gate.settings(make_settings)) as kb:
+        async with connected(gate.settings(make_settings, embedding_cache_mb=1)) as kb:
             await kb.create()
             await kb.uploaded(*files)
             asked = len(gate.texts)
             await kb.uploaded(*files, override="true")
             await kb.post("/knowledge_base/recreate_vector_store", body)
-        async with connected(gate.settings(make_settings)) as kb:
+        async with connected(gate.settings(make_settings, embedding_cache_mb=1)) as kb:
             await kb.post("/knowledge_base/delete_knowledge_base", "kb1")
             await kb.create("kb2")
             await kb.uploaded(*files, kb="kb2")
