@@ -24,13 +24,21 @@ class ContentFolder:
 
     def __init__(self, folder: Path, *, spared: float = 0) -> None:
         self._folder, self._spared = folder, spared
+        self._settled: set[int] = set()
 
     def path(self, kb_id: int, content_id: str) -> Path:
         return self._folder / str(kb_id) / content_id
 
-    async def save(self, kb_id: int, file: BinaryIO) -> Content:
-        """On disk for good, file and folder, when this returns. Raises OSError."""
-        return await to_thread.run_sync(self._save, kb_id, file)
+    async def save(self, kb_id: int, file: BinaryIO, *, settled: bool = True) -> Content:
+        """On disk for good when this returns, or else after `settle`. Raises OSError."""
+        content = await to_thread.run_sync(self._save, kb_id, file)
+        if settled:
+            await self.settle(kb_id)
+        return content
+
+    async def settle(self, kb_id: int) -> None:
+        """The names of what was saved are on disk for good too: once for many files."""
+        await to_thread.run_sync(self._settle, kb_id)
 
     async def has(self, kb_id: int, content_id: str) -> bool:
         return await to_thread.run_sync(self.path(kb_id, content_id).is_file)
@@ -60,13 +68,17 @@ class ContentFolder:
                 shutil.copyfileobj(file, target, 1 << 20)
                 target.flush()
                 os.fsync(target.fileno())
-            for folder in (path.parent, self._folder):
-                _sync_folder(folder)
         except OSError:
             path.unlink(missing_ok=True)
             raise
         stat = path.stat()
         return Content(content_id, stat.st_size, stat.st_mtime)
+
+    def _settle(self, kb_id: int) -> None:
+        _sync_folder(self._folder / str(kb_id))
+        if kb_id not in self._settled:
+            _sync_folder(self._folder)
+            self._settled.add(kb_id)
 
     def _sweep(self, known: Collection[str]) -> int:
         newest = time.time() - self._spared

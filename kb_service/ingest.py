@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from time import monotonic
 from typing import BinaryIO
 
 import anyio
@@ -40,6 +41,7 @@ from kb_service.store import FileStore
 from servicekit.errors import Unavailable
 
 _ACCEPTING_MAX = 32
+_TAKEN_MAX = 50  # files whose jobs go into one transaction
 _INFLATED_MAX_FILES = 20  # an archive may hold as much as so many files of the largest size
 _FOREVER = float("inf")
 
@@ -68,10 +70,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a request: the jobs by their files' names, and files with a reason."""
+    """What became of a request: the jobs by their files' names, and files with a reason.
+
+    `since` is when it came, for whoever must not be kept waiting for too long in all.
+    """
 
     jobs: dict[int, str] = field(default_factory=dict)
     failed: Failures = field(default_factory=dict)
+    since: float = field(default_factory=monotonic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +131,21 @@ class Ingest:
     ) -> Accepted:
         """Every file is durable when this returns, or has its reason."""
         await self._queue.refuse_when_full(wishes.owner.client_id)
-        accepted = Accepted()
+        accepted, taken = Accepted(), list[NewJob]()
         with self._accepting_slot():
-            async for upload in self._unpacked(kb, uploads, accepted):
-                with _noting(accepted, upload.name):
-                    known = await self._check(kb, upload, override=override)
-                    own = docs.get(upload.name)
-                    if to_vector_store:
-                        await self._take(kb, upload, own, wishes, accepted)
-                    else:
-                        await self._keep(kb, upload, known, own, wishes.owner)
+            try:
+                async for upload in self._unpacked(kb, uploads, accepted):
+                    if len(taken) >= _TAKEN_MAX or upload.name in {job.file_name for job in taken}:
+                        await self._queue_taken(kb, taken, accepted)
+                    with _noting(accepted, upload.name):
+                        known = await self._check(kb, upload, override=override)
+                        own = docs.get(upload.name)
+                        if to_vector_store:
+                            taken.append(await self._take(kb, upload, own, wishes))
+                        else:
+                            await self._keep(kb, upload, known, own, wishes.owner)
+            finally:
+                await self._queue_taken(kb, taken, accepted)
             uploaded = {upload.name for upload in uploads}
             others = {name: own for name, own in docs.items() if name not in uploaded}
             await self._customise(kb, others, wishes, accepted)
@@ -172,7 +183,8 @@ class Ingest:
 
     async def outcome(self, accepted: Accepted) -> Failures:
         """Waits for the jobs, but not for ever: what is not done yet is told like a failure."""
-        ended = {job.id: job for job in await self._queue.ended(accepted.jobs, self._patience)}
+        left = max(self._patience - (monotonic() - accepted.since), 0)
+        ended = {job.id: job for job in await self._queue.ended(accepted.jobs, left)}
         failed = dict(accepted.failed)
         for job_id, name in accepted.jobs.items():
             if why := _why_not(ended.get(job_id), shown(name)):
@@ -241,17 +253,30 @@ class Ingest:
         upload: Upload,
         own: list[CustomDoc] | None,
         wishes: Wishes,
-        accepted: Accepted,
-    ) -> None:
-        content = await self._save(kb, upload.name, upload.file)
-        passages = None
+    ) -> NewJob:
+        content = await self._save(kb, upload.name, upload.file, settled=False)
         try:
             passages = await self._save_passages(kb, upload.name, own) if own is not None else None
-            job = _job(kb, upload.name, "upload", wishes, content, passages)
-            await self._queue_all([job], accepted)
         except FileFault:
-            await self._drop(kb, content, passages)
+            await self._drop(kb, content.id)
             raise
+        return _job(kb, upload.name, "upload", wishes, content, passages)
+
+    async def _queue_taken(
+        self, kb: KnowledgeBase, taken: list[NewJob], accepted: Accepted
+    ) -> None:
+        """Many at once, since the disk is waited for every time; none of them stays in the list."""
+        jobs, taken[:] = taken[:], []
+        try:
+            if jobs:
+                await self._content.settle(kb.id)
+                await self._queue_all(jobs, accepted)
+        except (FileFault, OSError):  # the knowledge base is gone, or else the disk
+            logger.warning("uploads could not be queued", exc_info=True)
+            for job in jobs:
+                name = shown(job.file_name)
+                accepted.failed[name] = str(errors.changed_meanwhile(name))
+                await self._drop(kb, job.content.id if job.content else None, job.passages_id)
 
     async def _keep(
         self,
@@ -274,7 +299,7 @@ class Ingest:
                 kb.id, upload.name, content, owner, expected_content=expected, why=why
             )
         except BaseException as error:
-            await self._drop(kb, content)
+            await self._drop(kb, content.id)
             if isinstance(error, LoadFault):
                 raise errors.not_loaded(kb.name, name, error) from None
             if isinstance(error, Superseded):
@@ -304,9 +329,11 @@ class Ingest:
             why = f"文件超过 {self._max_mb} MB。The file is larger than {self._max_mb} MB."
             raise errors.not_saved(shown(upload.name), why)
 
-    async def _save(self, kb: KnowledgeBase, name: str, file: BinaryIO) -> Content:
+    async def _save(
+        self, kb: KnowledgeBase, name: str, file: BinaryIO, *, settled: bool = True
+    ) -> Content:
         try:
-            return await self._content.save(kb.id, file)
+            return await self._content.save(kb.id, file, settled=settled)
         except OSError as error:
             logger.exception("an upload could not be written")
             raise errors.not_saved(shown(name), error.strerror) from None
@@ -331,7 +358,7 @@ class Ingest:
                     job = _job(kb, name, "update", wishes, passages=passages)
                     await self._queue_all([job], accepted)
                 except FileFault:
-                    await self._drop(kb, passages)
+                    await self._drop(kb, passages.id)
                     raise
 
     async def _queue_all(self, jobs: Sequence[NewJob], accepted: Accepted) -> None:
@@ -349,11 +376,10 @@ class Ingest:
         for content_id in replaced.content_ids:
             await self._content.remove(kb.id, content_id)
 
-    async def _drop(self, kb: KnowledgeBase, *contents: Content | None) -> None:
+    async def _drop(self, kb: KnowledgeBase, *content_ids: str | None) -> None:
         with anyio.CancelScope(shield=True):
-            for content in contents:
-                if content:
-                    await self._content.remove(kb.id, content.id)
+            for content_id in filter(None, content_ids):
+                await self._content.remove(kb.id, content_id)
 
     @contextmanager
     def _accepting_slot(self) -> Iterator[None]:

@@ -154,7 +154,7 @@ class JobStore:
                 await _ensure_file(session, job)
 
     async def purge(self, at: datetime) -> list[tuple[int, str]]:
-        """Forget what was over long ago by then; gives contents that nobody needs now, with their base."""
+        """Forget what was over long ago; gives contents (and their base) that nobody needs now."""
         contents = list[tuple[int, str]]()
         columns = select(JobRow.kb_id, JobRow.content_id, JobRow.passages_id)
         async with self._database.transaction() as session:
