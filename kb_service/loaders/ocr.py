@@ -10,8 +10,8 @@ from typing import Any
 from kb_service.entities import ParseOptions
 
 _INSTALL = (
-    "未安装文字识别组件，请管理员执行 pip install rapidocr onnxruntime 后重试。"
-    "OCR is not installed: pip install rapidocr onnxruntime."
+    "未安装文字识别组件，请管理员执行 make ocr 并重启后重试。"
+    "OCR is not installed: make ocr, then start again."
 )
 _SCORE_MIN = 0.5
 

@@ -126,8 +126,8 @@ def without_packages(program: str, tmp_path: Path) -> str:
 def test_without_recognition_the_reason_says_how_to_install_it(tmp_path: Path) -> None:
     program = "from kb_service.loaders import ocr\nprint(ocr.why_not(Reading().options))\n"
     assert without_packages(program, tmp_path) == (
-        "未安装文字识别组件，请管理员执行 pip install rapidocr onnxruntime 后重试。"
-        "OCR is not installed: pip install rapidocr onnxruntime.\n"
+        "未安装文字识别组件，请管理员执行 make ocr 并重启后重试。"
+        "OCR is not installed: make ocr, then start again.\n"
     )
 
 
