@@ -89,6 +89,7 @@ WRITES: dict[str, Request] = {
     "PATCH /admin/knowledge-bases/{kb_name}": _of_base("PATCH", json={"info": "新"}),
     "GET /admin/knowledge-bases/{kb_name}/files": _of_base("GET", "/files"),
     "GET /admin/knowledge-bases/{kb_name}/statistics": _of_base("GET", "/statistics"),
+    "GET /admin/knowledge-bases/{kb_name}/embedding": _of_base("GET", "/embedding"),
     "POST /admin/knowledge-bases/{kb_name}/questions/suggest": _of_base(
         "POST", "/questions/suggest"
     ),
@@ -174,6 +175,7 @@ BY_QUESTION: dict[str, Request] = {
 OTHERS = {
     *("POST /knowledge_base/create_knowledge_base", "GET /admin/knowledge-bases"),
     *("POST /admin/knowledge-bases", "DELETE /admin/knowledge-bases/{kb_name}"),
+    *("GET /admin/embedders", "POST /v1/embeddings"),
     "POST /other/embed_texts",
     *("GET /livez", "GET /readyz"),
 }
