@@ -160,7 +160,10 @@ class Corpus:
 
 def _collections() -> dict[str, str]:
     stub = OpenAIEmbedder(base_url="http://127.0.0.1:1/v1", api_key="", model=MODEL)
-    return {"lexical": LEXICAL, "hybrid": Embedders([stub]).default.collection}
+    return {
+        "lexical": Embedders().default.collection,
+        "hybrid": Embedders([stub]).default.collection,
+    }
 
 
 async def measure(size: int, tenants: int) -> None:

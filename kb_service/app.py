@@ -363,21 +363,25 @@ def _redis_url(settings: KbSettings) -> str | None:
     return settings.redis_url.get_secret_value() if settings.is_shared else None
 
 
+def server_options(settings: KbSettings) -> ServerOptions:
+    return ServerOptions(
+        payload_m=settings.qdrant_payload_m,
+        ef_construct=settings.qdrant_ef_construct,
+        quantization=settings.qdrant_quantization,
+        on_disk=settings.qdrant_on_disk,
+        shard_number=settings.qdrant_shard_number,
+        replication_factor=settings.qdrant_replication_factor,
+        write_consistency_factor=settings.qdrant_write_consistency_factor,
+    )
+
+
 def _open_collection(settings: KbSettings, name: str) -> VectorIndex:
     return open_index(
         url=settings.qdrant_url or None,
         api_key=settings.qdrant_api_key.get_secret_value() or None,
         folder=settings.folder / "qdrant",
         collection=name,
-        options=ServerOptions(
-            payload_m=settings.qdrant_payload_m,
-            ef_construct=settings.qdrant_ef_construct,
-            quantization=settings.qdrant_quantization,
-            on_disk=settings.qdrant_on_disk,
-            shard_number=settings.qdrant_shard_number,
-            replication_factor=settings.qdrant_replication_factor,
-            write_consistency_factor=settings.qdrant_write_consistency_factor,
-        ),
+        options=server_options(settings),
     )
 
 

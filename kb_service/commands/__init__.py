@@ -31,6 +31,12 @@ def parser() -> argparse.ArgumentParser:
     importing.add_argument("--kb", required=True, metavar="NAME", help="knowledge base 知识库名称")
     importing.add_argument("--create", action="store_true", help="make it if need be 不存在时新建")
     _add_gateway(importing)
+    about = (
+        "Copy all vectors to a Qdrant server while the service is stopped. "
+        "停止服务后将全部向量复制到 Qdrant 服务。"
+    )
+    migrating = commands.add_parser("migrate-vectors", help=about, description=about)
+    migrating.add_argument("--to", required=True, metavar="URL", help="of the server 服务地址")
     for one in evaluation.add_commands(commands):
         _add_gateway(one)
     return made

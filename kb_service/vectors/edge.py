@@ -1,7 +1,7 @@
 """The Qdrant engine inside this process, on a folder that one process owns."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,22 @@ class EdgeIndex:
         similarities = {} if dense is None else self._similarities(kb_id, dense, found)
         return [_hit(point, similarities.get(point.id)) for point in found]
 
+    async def pages(self, kb_id: int, version: str, size: int) -> AsyncGenerator[list[Point], None]:
+        """All points of a version with their vectors, to be stored elsewhere."""
+        offset: Any = None
+        while True:
+            request = engine.ScrollRequest(
+                offset=offset,
+                limit=size,
+                filter=_of(kb_id, version),
+                with_payload=True,
+                with_vector=True,
+            )
+            found, offset = self._shard.scroll(request)
+            yield [_point(record) for record in found]
+            if offset is None:
+                return
+
     async def count(self, kb_id: int, version: str | None = None) -> int:
         return self._shard.count(engine.CountRequest(filter=_of(kb_id, version)))
 
@@ -182,6 +198,20 @@ def _stored(point: Point) -> engine.Point:
         vectors[DENSE] = point.dense
     own = {KB_ID: str(point.kb_id), VERSION: point.version}
     return engine.Point(point.id, vectors, point.payload | own)
+
+
+def _point(record: engine.Record) -> Point:
+    payload: dict[str, Any] = record.payload or {}
+    vectors: Any = record.vector  # named ones: a dict
+    words = vectors[SPARSE]
+    return Point(
+        id=str(record.id),
+        kb_id=int(payload.pop(KB_ID)),
+        version=payload.pop(VERSION),
+        sparse=SparseVector(list(words.indices), list(words.values)),
+        dense=list(vectors[DENSE]) if DENSE in vectors else None,
+        payload=payload,
+    )
 
 
 def _hit(point: engine.ScoredPoint, similarity: float | None) -> Hit:
