@@ -138,7 +138,7 @@ def _rank(found: Sequence[int], right: Set[int]) -> int:
     return next((place for place, number in enumerate(found, 1) if number in right), 1_000)
 
 
-async def main(folder: Path, model: Path, names: Sequence[str]) -> None:
+async def main(folder: Path, model: Path, names: Sequence[str] = ("xquad.en",)) -> None:
     sets = {name: known.sample(1_000) for name, known in load_sets(folder).items()}
     with tempfile.TemporaryDirectory() as workshop:
         embedder = LocalEmbedder(model, Path(workshop))

@@ -186,6 +186,10 @@ async def main() -> None:
             if len(sets[name].passages) > 2 * SMALL:
                 one = await indexed(small(sets[name]), Path(folder) / f"{name}-small")
                 await print_refusals(f"{name}/{SMALL}", one, elsewhere)
+    if arguments.embedder:
+        from bench import dense  # which imports this module
+
+        await dense.main(Path(os.environ["CHAT2LLM_EVAL_DATA"]), arguments.embedder)
 
 
 def _open(folder: Path, collection: str) -> VectorIndex:
@@ -194,6 +198,9 @@ def _open(folder: Path, collection: str) -> VectorIndex:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--embedder", type=Path, help="folder of a model: measure meaning as well (xquad.en)"
+    )
     parser.add_argument("--sets", nargs="+", choices=SETS, default=[])
     parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=[])
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set, at most")
