@@ -49,3 +49,14 @@ if ! cmp -s "$wanted" "$installed"; then
             "依赖安装失败，原因见上方 pip 的输出。网络较慢时可先配置 pip 镜像：pip config set global.index-url <镜像地址>"
     cp "$wanted" "$installed"
 fi
+
+# OpenAI's client for Node, for one test, which is skipped where there is no npm.
+node_client=tests/e2e/node
+if [ "$set_name" = dev ] && command -v npm >/dev/null &&
+    ! cmp -s $node_client/package-lock.json $node_client/node_modules/installed.json; then
+    if npm ci --prefix $node_client --silent --ignore-scripts >&2; then
+        cp $node_client/package-lock.json $node_client/node_modules/installed.json
+    else
+        echo "npm could not install OpenAI's client for Node: its test is skipped. npm 安装失败，将跳过 Node 客户端测试" >&2
+    fi
+fi

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.stack import Client, Stack, running_stack
 from tests.warm_interpreter import end_all
 
 _LIVE = pytest.StashKey[list[Stack]]()
+_SHARED = ("stack", "scripted")
 _SHOWN_LINES = 150
 _MEMORY = Path("/dev/shm")
 _MEMORY_NEEDED = 4 << 30
@@ -56,29 +57,36 @@ def stack_folder(
     return make
 
 
+OpenStack = Callable[..., AbstractContextManager[Stack]]
+
+
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, stack_folder: Callable[[], Path]) -> Iterator[Stack]:
+def open_stack(request: pytest.FixtureRequest, stack_folder: Callable[[], Path]) -> OpenStack:
+    """Runs a product with settings for a while: `with open_stack(CUSTOM_API_BASE_URL=...)`."""
+
+    @contextmanager
+    def opened(**env: str) -> Iterator[Stack]:
+        with (
+            running_stack(stack_folder(), **env) as started,
+            _shown(request.config, started),
+        ):
+            yield started
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def stack(open_stack: OpenStack) -> Iterator[Stack]:
     """One product for all tests that leave it as they found it."""
-    with (
-        running_stack(stack_folder()) as started,
-        _shown(request.config, started),
-    ):
+    with open_stack() as started:
         yield started
 
 
 @pytest.fixture
-def start_stack(
-    request: pytest.FixtureRequest, stack_folder: Callable[[], Path]
-) -> Iterator[Callable[..., Stack]]:
+def start_stack(open_stack: OpenStack) -> Iterator[Callable[..., Stack]]:
     """Starts products of a test's own, with settings: `start_stack(CUSTOM_API_BASE_URL=...)`."""
     with ExitStack() as running:
-
-        def start(**env: str) -> Stack:
-            started = running.enter_context(running_stack(stack_folder(), **env))
-            running.enter_context(_shown(request.config, started))
-            return started
-
-        yield start
+        yield lambda **env: running.enter_context(open_stack(**env))
 
 
 @pytest.fixture
@@ -92,9 +100,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one shared product share a worker; whoever starts processes or a browser says so."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "stack" in fixtures:
-            item.add_marker(pytest.mark.xdist_group("stack"))
-        if "stack" in fixtures or "start_stack" in fixtures:
+        for shared in _SHARED:
+            if shared in fixtures:
+                item.add_marker(pytest.mark.xdist_group(shared))
+        if {*_SHARED, "start_stack"} & {*fixtures}:
             item.add_marker(pytest.mark.e2e)
 
 

@@ -1,11 +1,9 @@
 """A vendor that fails in every way, and every mode of chat, behind the five real processes."""
 
-from collections.abc import Callable
-
 import httpx
-import pytest
 
 from tests.chat_service.conftest import parse_read, until
+from tests.e2e.conftest import Scripted
 from tests.e2e.modes import check_unstored_modes
 from tests.fakes.vendor import (
     END,
@@ -18,10 +16,7 @@ from tests.fakes.vendor import (
     status,
     tokens,
 )
-from tests.fakes.web import WebServer
-from tests.stack import Stack
 
-pytestmark = pytest.mark.e2e
 TWO = [event("一"), event("二")]
 FAILURES = {
     "401": status(401),
@@ -38,26 +33,21 @@ FAILURES = {
 }
 
 
-async def test_every_failure_is_a_sentence_and_stored(start_stack: Callable[..., Stack]) -> None:
-    async with VendorServer() as vendor, WebServer() as internet:
-        stack = start_stack(
-            CUSTOM_API_BASE_URL=vendor.base_url,
-            SEARXNG_URL=internet.url,
-            LLM_FIRST_TOKEN_TIMEOUT="2",
-            LLM_TOKEN_TIMEOUT="1",
-        )
-        headers = {"Authorization": f"Bearer {stack.admin_key}"}
-        async with httpx.AsyncClient(base_url=stack.url, headers=headers, timeout=60) as client:
-            for number, (case, behaviour) in enumerate(FAILURES.items()):
-                vendor.default = behaviour
-                said = await _said(client, session=f"{number:032}")
-                assert said, case
-                assert "一二" in said or not case.endswith(("tokens", "chunk", "connection")), case
-                assert await _stored(client, session=f"{number:032}") == said, case
-                vendor.default = tokens(["好"])  # closes the circuit again
-                assert await _said(client, session="f" * 32) == "好", case
-            await check_unstored_modes(client, vendor, internet)
-            await _leave(client, vendor)
+async def test_every_failure_is_a_sentence_and_stored(scripted: Scripted) -> None:
+    client, vendor = scripted.client, scripted.vendor
+    for number, (case, behaviour) in enumerate(FAILURES.items()):
+        vendor.default = behaviour
+        said = await _said(client, session=f"{number:032}")
+        assert said, case
+        assert "一二" in said or not case.endswith(("tokens", "chunk", "connection")), case
+        assert await _stored(client, session=f"{number:032}") == said, case
+        vendor.default = tokens(["好"])  # closes the circuit again
+        assert await _said(client, session="f" * 32) == "好", case
+    await _leave(client, vendor)
+
+
+async def test_modes_that_nobody_stores(scripted: Scripted) -> None:
+    await check_unstored_modes(scripted.client, scripted.vendor, scripted.internet)
 
 
 async def _leave(client: httpx.AsyncClient, vendor: VendorServer) -> None:
@@ -72,6 +62,7 @@ async def _leave(client: httpx.AsyncClient, vendor: VendorServer) -> None:
         while not kept:
             kept = await _stored(another, session="d" * 32)
     assert kept in ("一", "一二")
+    vendor.default = tokens(["好"])
 
 
 async def _said(client: httpx.AsyncClient, *, session: str) -> str:
