@@ -259,6 +259,7 @@ async def _start(
         *(sweep.run(), rebuild.run(), runner.run(), tally.run(), eval_runner.run()),
         _in_background(app.state.context, parsers, rows, settings),
         follower.run(),
+        parsers.run(),
     ):
         await stack.enter_async_context(_running(work))
 

@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -69,10 +70,14 @@ class Batch:
 
 
 class ParserPool:
-    """`silence` is how many seconds a child may work without showing a result."""
+    """`silence` is how many seconds a child may work without showing a result, `idle` how many it
+    is kept without work.
+    """
 
-    def __init__(self, *, size: int, memory_mb: int = 2048, silence: float = 60) -> None:
-        self._memory_mb, self._silence = memory_mb, silence
+    def __init__(
+        self, *, size: int, memory_mb: int = 2048, silence: float = 60, idle: float = 60
+    ) -> None:
+        self._memory_mb, self._silence, self._kept = memory_mb, silence, idle
         self._slots = asyncio.Semaphore(size)
         self._idle: list[_Child] = []
 
@@ -86,6 +91,24 @@ class ParserPool:
     async def clean() -> None:
         """What a process of this service left behind that was killed while it read a document."""
         await asyncio.to_thread(remove_leftovers)
+
+    async def run(self) -> None:
+        """Until cancelled: lets go of what has had nothing to do for a while.
+
+        A child keeps the memory that its largest document took, hundreds of megabytes after OCR.
+        """
+        while True:
+            await asyncio.sleep(self._kept / 2)
+            now = monotonic()
+            stale = [
+                one for one in self._idle if one.is_used and now - one.idle_since >= self._kept
+            ]
+            for child in stale:
+                self._idle.remove(child)
+            for child in stale:
+                await child.kill()
+            if stale and not self._idle:
+                await self.warm()
 
     async def close(self) -> None:
         while self._idle:
@@ -168,6 +191,7 @@ class ParserPool:
                 yield child
             finally:
                 if child.is_ready:
+                    child.idle_since = monotonic()
                     self._idle.append(child)
                 else:
                     await child.kill()
@@ -181,7 +205,8 @@ class _Child:
         assert process.stdout is not None
         self._process, self._silence = process, silence
         self._input, self._output = process.stdin, process.stdout
-        self.is_ready = False
+        self.is_ready = self.is_used = False
+        self.idle_since = 0.0
 
     @classmethod
     async def start(cls, *, memory_mb: int, silence: float) -> "_Child":
@@ -216,7 +241,7 @@ class _Child:
         return seen is None
 
     async def send(self, frame: Any) -> None:
-        self.is_ready = False
+        self.is_ready, self.is_used = False, True
         body = await asyncio.to_thread(orjson.dumps, frame)
         try:
             async with asyncio.timeout(self._silence):

@@ -28,8 +28,10 @@ OPTIONS = ChunkOptions(50, 0)
 
 
 @asynccontextmanager
-async def pool(*, memory_mb: int = 2048, silence: float = 60) -> AsyncIterator[ParserPool]:
-    parsers = ParserPool(size=1, memory_mb=memory_mb, silence=silence)
+async def pool(
+    *, memory_mb: int = 2048, silence: float = 60, idle: float = 60
+) -> AsyncIterator[ParserPool]:
+    parsers = ParserPool(size=1, memory_mb=memory_mb, silence=silence, idle=idle)
     try:
         yield parsers
     finally:
@@ -152,6 +154,18 @@ async def test_a_start_that_is_cancelled_leaves_nothing(of: str) -> None:
             await asyncio.wait({warming})
         assert children() == [], steps
     gc.collect()
+
+
+async def test_a_process_that_has_nothing_to_do_gives_its_memory_back(good: Path) -> None:
+    async with pool(idle=0.1) as parsers:
+        keeping = asyncio.create_task(parsers.run())
+        await parse(parsers, good)
+        (used,) = children()
+        await _gone(used)
+        assert (await parse(parsers, good))[-1].summary
+        assert used not in children()
+        keeping.cancel()
+        await asyncio.wait([keeping])
 
 
 async def test_a_process_that_hangs_is_ended(good: Path) -> None:
