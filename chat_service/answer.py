@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,9 +10,19 @@ import anyio
 
 from chat_service import offline, prompts
 from chat_service.clients import KbClient, Passage, PastTurn, SessionClient, Turn
-from chat_service.errors import ModelError
+from chat_service.errors import ModelError, SessionBusy
+from chat_service.fitting import fitting, prompt_budget
 from chat_service.follow_up import standalone
-from chat_service.history import ASSISTANT, USER, Message, conversation, normalise
+from chat_service.history import (
+    ASSISTANT,
+    USER,
+    Message,
+    conversation,
+    estimate_tokens,
+    normalise,
+)
+from chat_service.images import defused, without_images
+from chat_service.in_turn import InTurn
 from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.metering import note_knowledge_base
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
@@ -59,7 +69,11 @@ class Models(Protocol):
 
 
 class Answering:
-    """Answers questions; `context_tokens` is the most that a prompt with its history may hold."""
+    """Answers questions.
+
+    A prompt with its history is as long as the model's context, or `context_tokens` where that is
+    not known. `no_answer` is said when a knowledge base holds nothing; empty: the model answers.
+    """
 
     def __init__(
         self,
@@ -69,9 +83,11 @@ class Answering:
         models: Models,
         outbox: Outbox,
         context_tokens: int,
+        no_answer: str = "",
     ) -> None:
         self._sessions, self._kb, self._models, self._outbox = sessions, kb, models, outbox
-        self._budget = context_tokens
+        self._context_tokens, self._no_answer = context_tokens, no_answer
+        self._in_turn = InTurn()
 
     async def admit(self, question: Question) -> None:
         """Raises NotFound where the caller sees no such knowledge base."""
@@ -95,8 +111,13 @@ class Answering:
         self, question: Question, turn: Turn, reader: Reader, reply: Reply | None = None
     ) -> None:
         """Say the answer, and store it however that ends: the reader may leave at any moment."""
-        async with self.recorded(turn) as draft:
-            await self._answer(question, draft, reader, reply or Reply())
+        try:
+            async with self.recorded(turn, question.session_id) as draft:
+                await self._answer(question, draft, reader, reply or Reply())
+        except SessionBusy as busy:
+            await reader.text([str(busy)])
+            if question.knowledge_base is not None:
+                await reader.docs(None)
 
     async def answer_unstored(
         self, question: Question, reader: Reader, reply: Reply | None = None
@@ -105,14 +126,22 @@ class Answering:
         await self._answer(question, Draft.unstored(), reader, reply or Reply())
 
     @asynccontextmanager
-    async def recorded(self, turn: Turn) -> AsyncIterator[Draft]:
-        """A draft that is stored in the end, whatever happens."""
+    async def recorded(self, turn: Turn, session_id: str | None) -> AsyncIterator[Draft]:
+        """A draft that is stored in the end, whatever happens; one at a time in a session.
+
+        Raises SessionBusy.
+        """
         draft = self._outbox.open(turn)
-        try:
-            yield draft
-        finally:
-            with anyio.move_on_after(_STORE_TIMEOUT, shield=True):
-                await self._store(draft)
+        async with AsyncExitStack() as held:  # until it is stored: the next reads it as history
+            try:
+                await held.enter_async_context(self._in_turn.alone(session_id))
+                yield draft
+            except SessionBusy as busy:
+                draft.state, draft.pieces = FAILED, [str(busy)]
+                raise
+            finally:
+                with anyio.move_on_after(_STORE_TIMEOUT, shield=True):
+                    await self._store(draft)
 
     async def _store(self, draft: Draft) -> None:
         try:
@@ -126,21 +155,10 @@ class Answering:
         try:
             history = await self._history(question, draft.turn)
             passages = await self._retrieve(question, history)
-            if question.knowledge_base is not None:
-                citations = [
-                    Citation(
-                        question.knowledge_base,
-                        passage.file_name,
-                        passage.content,
-                        passage.metadata,
-                    )
-                    for passage in passages
-                ]
+            if question.knowledge_base is not None and (passages or not self._no_answer):
+                citations = _citations(question.knowledge_base, passages)
                 draft.docs = document_list(citations)
-            async with aclosing(self._speak(question, history, passages, reply)) as stream:
-                async for tokens in stream:
-                    draft.pieces += tokens
-                    await reader.text(tokens)
+            await _say(self._speak(question, history, passages, reply), draft, reader)
             draft.state = DONE
         except ModelError as error:
             logger.warning("turn %s: %s", draft.turn.id, error.detail)
@@ -193,24 +211,35 @@ class Answering:
         self, question: Question, history: list[Message], passages: list[Passage], reply: Reply
     ) -> AsyncGenerator[list[str], None]:
         vendor = self._models.choose(question.model_name)
-        contents = [passage.content for passage in passages]
-        if vendor.offline and question.knowledge_base is None:
+        contents = [defused(passage.content) for passage in passages]
+        if self._no_answer and question.knowledge_base is not None and not contents:
+            yield [self._no_answer]
+        elif vendor.offline and question.knowledge_base is None:
             yield [offline.without_model(question.query)]
-            return
-        if vendor.offline:
+        elif vendor.offline:
             yield offline.extract(question.query, contents)
-            return
-        prompt = _prompt(question, contents)
-        messages = conversation(history, query=question.query, prompt=prompt, budget=self._budget)
-        model = self._models.answering(vendor)
-        async with aclosing(model.stream(messages, question.sampling, reply)) as stream:
-            async for tokens in stream:
-                if tokens:
+        else:
+            messages = self._messages(question, history, contents, vendor)
+            model = self._models.answering(vendor)
+            async with aclosing(model.stream(messages, question.sampling, reply)) as stream:
+                async for tokens in stream:
                     yield tokens
 
+    def _messages(
+        self, question: Question, history: list[Message], contents: list[str], vendor: Vendor
+    ) -> list[Message]:
+        """The prompt with as many passages as fit, and before it as much history as still does."""
+        budget = prompt_budget(vendor, question.sampling, self._context_tokens)
+        template = _template(question, contents)
+        values = {"input": question.query, "question": question.query}
+        bare = estimate_tokens(prompts.fill(template, values))
+        context = prompts.fence(fitting(contents, budget - bare))
+        prompt = prompts.fill(template, values | {"context": context})
+        return conversation(history, query=question.query, prompt=prompt, budget=budget)
 
-def _prompt(question: Question, contents: list[str]) -> str:
-    """The question in the template that it names, or in the default one."""
+
+def _template(question: Question, contents: list[str]) -> str:
+    """The one that the question names, or the default one."""
     name = question.prompt_name
     if question.knowledge_base is not None and not contents:
         name = "Empty"
@@ -220,8 +249,23 @@ def _prompt(question: Question, contents: list[str]) -> str:
             "no %s prompt is called %.50s; the default answers", question.chat_type, name
         )
         template = prompts.PROMPTS[question.chat_type][prompts.DEFAULT]
-    values = {"input": question.query, "question": question.query}
-    return prompts.fill(template, values | {"context": prompts.fence(contents)})
+    return template
+
+
+def _citations(knowledge_base: str, passages: list[Passage]) -> list[Citation]:
+    """Passages as they are shown: what is a picture elsewhere is a link here."""
+    return [
+        Citation(knowledge_base, passage.file_name, defused(passage.content), passage.metadata)
+        for passage in passages
+    ]
+
+
+async def _say(speech: AsyncGenerator[list[str], None], draft: Draft, reader: Reader) -> None:
+    async with aclosing(without_images(speech)) as stream:
+        async for tokens in stream:
+            if tokens:
+                draft.pieces += tokens
+                await reader.text(tokens)
 
 
 async def _explain(failure: str, draft: Draft, reader: Reader) -> None:

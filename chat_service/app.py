@@ -114,6 +114,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
                 models=vendor_models,
                 outbox=outbox,
                 context_tokens=settings.context_tokens,
+                no_answer=settings.kb_no_answer,
             )
             app.state.mcp = McpEndpoint(Tools(kb, app.state.answering, app.state.caller_verifier))
             app.state.chat_completions = ChatCompletions(

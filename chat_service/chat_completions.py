@@ -109,7 +109,9 @@ class ChatCompletions:
         async with AsyncExitStack() as stack:
             draft = Draft.unstored()
             if turn is not None:
-                draft = await stack.enter_async_context(self._answering.recorded(turn))
+                draft = await stack.enter_async_context(
+                    self._answering.recorded(turn, asked.session_id)
+                )
             answers = self._models.answering(vendor).stream(messages, sampling, reply)
             stream = await stack.enter_async_context(aclosing(answers))
             more = _Beside(reply, listener)

@@ -12,7 +12,9 @@ UpstreamError
 │   │   └── ModelTooLong        more than the model can read
 │   ├── ModelFiltered           the vendor's content filter: no other model is asked either
 │   ├── ModelTimeout            too long before the first token, between tokens or in all
-│   └── ModelBroken             cut, unreadable or empty stream, an error in the middle
+│   ├── ModelBroken             cut, unreadable or empty stream, an error in the middle
+│   ├── QuotaUsedUp             the caller's tokens of the day
+│   └── SessionBusy             a question of the same session is being answered
 └── SearchFailed                a web search engine did not answer, or not as documented
 """
 
@@ -156,4 +158,19 @@ class QuotaUsedUp(ModelError):
             "Today's tokens are used up; try again tomorrow, or ask your administrator for more.",
             detail="a quota is used up",
             retry_after=retry_after,
+        )
+
+
+class SessionBusy(ModelError):
+    """Another question of the same session is being answered."""
+
+    code = "session_busy"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这个会话的上一个问题还在回答中，请等它结束后再试。"
+            "The previous question of this conversation is still being answered; "
+            "please try again when it is done.",
+            detail="another question of the session is being answered",
+            retry_after=5,
         )

@@ -5,11 +5,13 @@ nothing in it (`{{ }}`, `{% %}`) has any meaning here.
 """
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 
 DEFAULT = "default"
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _FENCE = "资料"
+_FENCE_LIKE = re.compile(rf"<(\s*/?\s*{_FENCE})")
 
 PROMPTS: dict[str, dict[str, str]] = {
     "llm_chat": {
@@ -118,12 +120,16 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def fence(passages: Sequence[str]) -> str:
-    """Passages as numbered data, which cannot close their own fence."""
+    """Passages as numbered data; a document cannot know the boundary that closes its fence."""
+    boundary = secrets.token_hex(4)
     return "\n".join(
-        f'<{_FENCE} 编号="{number}">\n{_harmless(passage)}\n</{_FENCE}>'
+        f'<{_FENCE} 编号="{number}" 边界="{boundary}">\n{_harmless(passage)}\n'
+        f"</{_FENCE} {boundary}>"
         for number, passage in enumerate(passages, 1)
     )
 
 
 def _harmless(passage: str) -> str:
-    return passage.replace(f"</{_FENCE}", f"＜/{_FENCE}").replace(f"<{_FENCE}", f"＜{_FENCE}")
+    """Nothing in it looks like a fence, nor like the marks that set roles in a model's input."""
+    passage = _FENCE_LIKE.sub(r"＜\1", passage)
+    return passage.replace("<|", "＜|").replace("|>", "|＞")

@@ -135,8 +135,16 @@ class ChatSettings(ServiceSettings):
     context_tokens: int = Field(
         6000,
         ge=500,
-        description="Most tokens (estimated) of a prompt with its history; older turns are left "
-        "out. 提示词与历史的最大估算 token 数，超出时丢弃较早的对话。",
+        description="Most tokens (estimated) of a prompt with its history, of models whose "
+        "context_tokens is not set; older turns are left out first. "
+        "未设置 context_tokens 的模型，其提示词与历史的最大估算 token 数，超出时先丢弃较早的对话。",
+    )
+    kb_no_answer: str = Field(
+        "",
+        max_length=1_000,
+        description="Said instead of asking a model when a knowledge base holds nothing about a "
+        "question; empty: the model answers by itself, and says so. "
+        "知识库中没有相关内容时直接回答的话；留空则由大模型自行回答并注明。",
     )
     llm_connect_timeout: float = Field(
         5, gt=0, description="Seconds to connect to a model. 连接模型的秒数上限。"

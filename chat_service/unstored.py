@@ -7,6 +7,7 @@ from typing import Protocol
 
 from chat_service.errors import ModelError, SearchFailed
 from chat_service.history import Message
+from chat_service.images import ImageFilter
 from chat_service.llm import ChatModel, Sampling
 from chat_service.vendors import Vendor
 from servicekit.errors import ServiceError
@@ -35,12 +36,22 @@ class Speaker:
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._images = ImageFilter()
         self.said: list[str] = []
 
     async def say(self, tokens: list[str]) -> None:
+        """Without remote images."""
+        await self._tell([shown for token in tokens if (shown := self._images.feed(token))])
+
+    async def _tell(self, tokens: list[str]) -> None:
         if tokens:
             self.said += tokens
             await self._listener.text(tokens)
+
+    async def flush(self) -> None:
+        """Say what was held back: something else comes, or the end."""
+        if rest := self._images.close():
+            await self._tell([rest])
 
     async def relay(
         self, model: ChatModel, messages: Sequence[Message], sampling: Sampling
@@ -54,6 +65,7 @@ class Speaker:
         """Do the work; when it fails, say so after what was already said, and return that."""
         try:
             await work
+            await self.flush()
             return ""
         except (ModelError, SearchFailed) as error:
             logger.warning("%s", error.detail)
@@ -64,5 +76,6 @@ class Speaker:
         except Exception:  # the boundary of the stream: it ends with a sentence
             logger.exception("an answer failed")
             failure = _UNKNOWN_FAILURE
-        await self.say([f"\n\n{failure}" if self.said else failure])
+        await self.flush()
+        await self._tell([f"\n\n{failure}" if self.said else failure])
         return failure

@@ -15,6 +15,7 @@ from chat_service.agent.events import Answered, Said, Used
 from chat_service.agent.toolbox import Toolbox
 from chat_service.errors import ModelRefused, ModelTimeout
 from chat_service.history import Message, conversation, normalise
+from chat_service.images import defused
 from chat_service.llm import ChatModel, Sampling
 from chat_service.unstored import Models, Speaker
 from chat_service.wire import AgentReader
@@ -128,9 +129,10 @@ class _Answering:
                 if isinstance(event, Said):
                     await self.speaker.say([event.text])
                 elif isinstance(event, Used):
+                    await self.speaker.flush()
                     await self._reader.tool(event.lines())
                 elif isinstance(event, Answered):
-                    self.final = event.text
+                    self.final = defused(event.text)
         if not self.final:
             self.final = _OUT_OF_STEPS.format(self._limits.steps)
             await self.speaker.say([self.final])

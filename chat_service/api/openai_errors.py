@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from chat_service.errors import ModelBusy, ModelTimeout, ModelUnreachable, QuotaUsedUp
+from chat_service.errors import ModelBusy, ModelTimeout, ModelUnreachable, QuotaUsedUp, SessionBusy
 from chat_service.openai_schemas import OpenAIError, OpenAIFault
 from servicekit.errors import Invalid, SafeJSONResponse, ServiceError
 
@@ -16,6 +16,7 @@ _STATUS: dict[type[ServiceError], int] = {
     Invalid: 400,
     ModelBusy: 429,
     QuotaUsedUp: 429,
+    SessionBusy: 429,
     ModelTimeout: 504,
     ModelUnreachable: 503,
 }

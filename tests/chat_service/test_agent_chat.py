@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ async def test_the_stream_byte_for_byte(
         {"final_answer": "等于 42"},
     )
     result = vendor.requests[1].body["messages"][-1]
-    assert (result["role"], result["content"]) == ("tool", '<资料 编号="1">\n42\n</资料>')
+    assert result["role"] == "tool"
+    assert re.fullmatch(r'<资料 编号="1" 边界="(\w{8})">\n42\n</资料 \1>', result["content"])
     assert not sessions.calls  # nothing of this mode is stored
 
 
@@ -261,7 +263,7 @@ async def test_translation_and_time(chat: Chat, vendor: VendorServer) -> None:
     assert "星期" in now[4]
     asked = vendor.requests[1].body
     assert "tools" not in asked
-    assert asked["messages"][0]["content"].count("</资料>") == 1
+    assert asked["messages"][0]["content"].count("</资料") == 1
     assert not [each for each in objects if each.get("answer") == "Hel"]  # a tool's, not said
 
 
@@ -303,9 +305,9 @@ async def test_a_document_gains_no_authority(
     assert [sent[2], shell[2]] == ["工具状态: 调用失败"] * 2
     assert not internet.asked
     result = vendor.requests[1].body["messages"][-1]["content"]
-    assert result.startswith('<资料 编号="1">')
-    assert result.count("</资料>") == 1  # the document cannot end its fence
-    assert result.endswith("</资料>")
+    assert result.startswith('<资料 编号="1" ')
+    assert result.count("</资料") == 1  # the document cannot end its fence
+    assert re.search(r"</资料 \w{8}>$", result)
     assert not offered(vendor, 1) & {"search_internet", "weather", "wolfram"}
     assert "calculator" in offered(vendor, 1)
     prompts = json.dumps([request.body for request in vendor.requests])

@@ -169,7 +169,7 @@ async def test_a_page_cannot_give_orders(
     internet.put("/search", {"results": [RESULTS[0] | {"content": canary.replace("<", "&lt;")}]})
     answer = await chat.post(PATH, asked())
     prompt = vendor.requests[0].body["messages"][-1]["content"]
-    assert prompt.count("</资料>") == 1
+    assert prompt.count("</资料") == 1
     assert prompt.count("<资料 ") == 1
     assert list(parse_read(answer.content)[-1]) == ["docs"]
 
