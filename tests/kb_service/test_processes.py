@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kb_service.embeddings.available import Embedders
@@ -13,7 +15,7 @@ from kb_service.models import ChangeRow, VersionRow
 from kb_service.settings import KbSettings
 from kb_service.store import ChangeStore, VersionStore
 from servicekit.database import Database, sqlite_url
-from tests.kb_service.conftest import OWNER, READER, Kb, connected
+from tests.kb_service.conftest import OWNER, READER, Kb, connected, on_a_socket
 from tests.kb_service.jobs import Clock, stores_in
 from tests.kb_service.qdrant_server import QdrantServer, qdrant_server
 from tests.kb_service.test_chunks import edit
@@ -36,8 +38,17 @@ class Pair:
 async def pair(make_settings: Make) -> AsyncIterator[Pair]:
     async with qdrant_server() as server, redis(free_port()) as redis_url:
         settings = make_settings(qdrant_url=server.url, redis_url=redis_url, kb_workers=1)
-        async with connected(settings) as first, connected(settings) as second:
+        async with over_http(settings) as first, over_http(settings) as second:
             yield Pair(first, second, server)
+
+
+@asynccontextmanager
+async def over_http(settings: KbSettings) -> AsyncIterator[Kb]:
+    async with (
+        on_a_socket(settings) as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
+    ):
+        yield Kb(client)
 
 
 async def answers(kb: Kb, query: str, who: dict[str, str] = OWNER) -> list[str]:
@@ -70,7 +81,7 @@ async def test_what_one_has_acknowledged_the_other_one_knows(pair: Pair) -> None
     assert listed.json()["data"] == []
 
 
-async def test_a_file_that_is_replaced_is_never_absent_and_never_there_twice(pair: Pair) -> None:
+async def test_a_file_that_changes_is_never_absent_and_never_there_twice(pair: Pair) -> None:
     first, second = pair.first, pair.second
     await first.create(who=OWNER)
     await first.upload(("a.txt", "年假每年 0 天。".encode()), who=OWNER)
@@ -86,10 +97,17 @@ async def test_a_file_that_is_replaced_is_never_absent_and_never_there_twice(pai
     for number in range(1, ROUNDS + 1):
         text = f"年假每年 {number} 天。".encode()
         await pair.first.upload(("a.txt", text), who=OWNER, override="true")
+    await edit(second, "年假", "年假每年很多天。")
+    before = len(seen)
+    body = {"knowledge_base_name": "kb1", "file_names": ["a.txt"], "delete_content": True}
+    await first.post("/knowledge_base/delete_docs", body, OWNER)
     done.set()
     await asyncio.gather(*looking)
-    assert {len(found) for found in seen} == {1}
-    assert {found[0] for found in seen} == {f"年假每年 {n} 天。" for n in range(ROUNDS + 1)}
+    assert {len(found) for found in seen[:before]} == {1}, "never none, never two"
+    wordings = [f"年假每年 {n} 天。" for n in range(ROUNDS + 1)] + ["年假每年很多天。"]
+    assert {found[0] for found in seen[:before]} == set(wordings)
+    assert all(found in ([], wordings[-1:]) for found in seen[before:])
+    assert await answers(first, "年假") == await answers(second, "年假") == []
     # What one of them may still answer with is there until all of them know better.
     collection = Embedders().default.collection
     assert (await pair.server.engine.count(collection)).count > 1
