@@ -1,14 +1,14 @@
 """OpenAI's chat completions: a model as it is, or a knowledge base as a model."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
 from chat_service.answer import Answering, Question
 from chat_service.clients import KbClient
-from chat_service.errors import ModelError, NoSuchModel
+from chat_service.errors import ModelError, NoSuchKnowledgeBase, NoSuchModel
 from chat_service.history import SYSTEM, USER, Message, estimate_tokens
 from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.openai_schemas import ChatMessage, Usage
@@ -63,9 +63,10 @@ class ChatCompletions:
         return [f"{KB_PREFIX}{kb.name}" for kb in await self._kb.listed(caller=caller)]
 
     async def require(self, model: str, *, caller: str) -> None:
-        """Raises NoSuchModel, or NotFound for a knowledge base."""
+        """Raises NoSuchModel."""
         if model.startswith(KB_PREFIX):
-            await self._kb.require(model.removeprefix(KB_PREFIX), caller=caller)
+            with _as_models():
+                await self._kb.require(model.removeprefix(KB_PREFIX), caller=caller)
         elif self._models.find(model) is None:
             raise NoSuchModel(model)
 
@@ -75,7 +76,8 @@ class ChatCompletions:
         Raises NoSuchModel, Invalid, NotFound, Refused, Unavailable.
         """
         if asked.model.startswith(KB_PREFIX):
-            return await self._prepared(asked, asked.model.removeprefix(KB_PREFIX))
+            with _as_models():
+                return await self._prepared(asked, asked.model.removeprefix(KB_PREFIX))
         vendor = self._models.find(asked.model)
         if vendor is None:
             raise NoSuchModel(asked.model)
@@ -126,6 +128,15 @@ class ChatCompletions:
                 raise
             await more.tell()
             draft.state = DONE
+
+
+@contextmanager
+def _as_models() -> Iterator[None]:
+    """A knowledge base that is missing is a model that is missing."""
+    try:
+        yield
+    except NoSuchKnowledgeBase as missing:
+        raise NoSuchModel(f"{KB_PREFIX}{missing.name}") from None
 
 
 class _Beside:

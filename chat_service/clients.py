@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from chat_service.errors import NoSuchKnowledgeBase
 from servicekit.errors import (
     Forbidden,
     Invalid,
@@ -123,13 +124,13 @@ class KbClient:
         self._service = service
 
     async def require(self, name: str, *, caller: str) -> None:
-        """Raises NotFound when the caller sees no knowledge base of that name."""
+        """Raises NoSuchKnowledgeBase."""
         if not name.strip("."):  # would be a step in the path, not a name
-            raise NotFound(f"未找到知识库 {name}")
+            raise NoSuchKnowledgeBase(name)
         path = f"/internal/knowledge_bases/{quote(name, safe='')}"
         status, body = await self._service.call("GET", path, headers={CALLER_HEADER: caller})
         if status == 404:
-            raise NotFound(f"未找到知识库 {name}")
+            raise NoSuchKnowledgeBase(name)
         if status >= 300:
             raise _error(status, body)
 

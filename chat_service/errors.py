@@ -1,7 +1,8 @@
 """What can go wrong between a question and its answer.
 
 NotFound                        the kit's
-└── NoSuchModel                 no fallback where OpenAI's clients ask
+├── NoSuchModel                 no fallback where OpenAI's clients ask
+└── NoSuchKnowledgeBase         or none that the caller sees
 UpstreamError
 ├── ModelError                  its text is the sentence that the user reads in the stream
 │   ├── ModelUnreachable        no connection, 5xx, cut before the first token: worth a retry
@@ -19,6 +20,14 @@ UpstreamError
 """
 
 from servicekit.errors import NotFound, UpstreamError
+
+
+class NoSuchKnowledgeBase(NotFound):
+    """Neither does one that the caller may not see exist."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"未找到知识库 {name}")
+        self.name = name
 
 
 class NoSuchModel(NotFound):

@@ -40,8 +40,9 @@ async def test_models_are_listed_with_knowledge_bases(client: openai.AsyncOpenAI
     assert {"custom-api", "offline", "kb:kb1"} <= set(listed)
     assert (await client.models.retrieve("kb:kb1")).id == "kb:kb1"
     for name in ("kb:other", "gpt-nothing"):
-        with pytest.raises(openai.NotFoundError):
+        with pytest.raises(openai.NotFoundError) as missing:
             await client.models.retrieve(name)
+        assert missing.value.code == "model_not_found"
 
 
 async def test_a_stream_with_usage(client: openai.AsyncOpenAI, vendor: VendorServer) -> None:

@@ -102,7 +102,7 @@ async def test_errors_are_openais(scripted: Scripted, sdk: openai.AsyncOpenAI) -
     for model in ("gpt-nothing", "kb:nothing"):
         with pytest.raises(openai.NotFoundError) as unknown:
             await sdk.chat.completions.create(model=model, messages=HELLO)
-        assert unknown.value.request_id
+        assert (unknown.value.code, bool(unknown.value.request_id)) == ("model_not_found", True)
     async with _sdk(scripted, "c2l-no-such-key") as stranger:
         with pytest.raises(openai.AuthenticationError) as refused:
             await stranger.models.list()
