@@ -18,13 +18,16 @@ TAGS = "tags"
 UPLOADED = "uploaded"
 PAGE = "metadata.page"
 UPSERT_BATCH = 50  # the embedded engine holds the GIL for about 2 ms on as many points
-# Measured with a small English model on passages of three lengths: a little better than 60, while
-# what both legs have still comes before what one has alone. Deeper lists change nothing.
-RRF_K = 10
+# Measured with a small English model on passages of three lengths, hit@1 by words .944 .824 .736,
+# with both .945 .831 .750; what both legs have still comes before what one has alone, and deeper
+# lists change nothing.
+RRF_K = 5
 PREFETCH_LEAST = 24
 # Words, meaning. With equal weights half of the ranks would be ties, which each engine breaks in
-# its own way.
-RRF_WEIGHTS = [1.0, 0.999]
+# its own way. A weight divides the rank, which costs most at the top: this way around a tie between
+# the first by words and the first by meaning goes to the words; the other way hit@1 is .932 .803
+# .721.
+RRF_WEIGHTS = [0.999, 1.0]
 
 
 @dataclass(frozen=True, slots=True)
