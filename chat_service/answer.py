@@ -8,7 +8,7 @@ from typing import Protocol
 
 import anyio
 
-from chat_service import offline, prompts
+from chat_service import offline
 from chat_service.clients import KbClient, Passage, PastTurn, SessionClient, Turn
 from chat_service.errors import ModelError, SessionBusy
 from chat_service.fitting import fitting, prompt_budget
@@ -26,6 +26,8 @@ from chat_service.in_turn import InTurn
 from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.metering import note_knowledge_base
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
+from chat_service.prompt_registry import Prompts
+from chat_service.prompts import DEFAULT, fence, fill
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
 from servicekit.errors import ServiceError
@@ -50,7 +52,7 @@ class Question:
     history: Sequence[Message] | None = None
     model_name: str = ""
     sampling: Sampling = field(default_factory=Sampling)
-    prompt_name: str = prompts.DEFAULT
+    prompt_name: str = DEFAULT
     knowledge_base: str | None = None
     top_k: int = 3
     score_threshold: float = 1
@@ -83,8 +85,10 @@ class Answering:
         models: Models,
         outbox: Outbox,
         context_tokens: int,
+        prompts: Prompts,
         no_answer: str = "",
     ) -> None:
+        self._prompts = prompts
         self._sessions, self._kb, self._models, self._outbox = sessions, kb, models, outbox
         self._context_tokens, self._no_answer = context_tokens, no_answer
         self._in_turn = InTurn()
@@ -230,26 +234,15 @@ class Answering:
     ) -> list[Message]:
         """The prompt with as many passages as fit, and before it as much history as still does."""
         budget = prompt_budget(vendor, question.sampling, self._context_tokens)
-        template = _template(question, contents)
-        values = {"input": question.query, "question": question.query}
-        bare = estimate_tokens(prompts.fill(template, values))
-        context = prompts.fence(fitting(contents, budget - bare))
-        prompt = prompts.fill(template, values | {"context": context})
-        return conversation(history, query=question.query, prompt=prompt, budget=budget)
-
-
-def _template(question: Question, contents: list[str]) -> str:
-    """The one that the question names, or the default one."""
-    name = question.prompt_name
-    if question.knowledge_base is not None and not contents:
-        name = "Empty"
-    template = prompts.find(question.chat_type, name)
-    if template is None:
-        logger.warning(
-            "no %s prompt is called %.50s; the default answers", question.chat_type, name
+        empty = question.knowledge_base is not None and not contents
+        template = self._prompts.choose(
+            question.chat_type, "Empty" if empty else question.prompt_name, question.query
         )
-        template = prompts.PROMPTS[question.chat_type][prompts.DEFAULT]
-    return template
+        values = {"input": question.query, "question": question.query}
+        bare = estimate_tokens(fill(template, values))
+        context = fence(fitting(contents, budget - bare))
+        prompt = fill(template, values | {"context": context})
+        return conversation(history, query=question.query, prompt=prompt, budget=budget)
 
 
 def _citations(knowledge_base: str, passages: list[Passage]) -> list[Citation]:

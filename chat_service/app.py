@@ -28,6 +28,9 @@ from chat_service.api import (
     server,
     usage,
 )
+from chat_service.api import (
+    prompts as prompts_api,
+)
 from chat_service.api.mcp import McpEndpoint
 from chat_service.chat_completions import ChatCompletions
 from chat_service.clients import KbClient, SessionClient
@@ -38,10 +41,11 @@ from chat_service.mcp_tools import Tools
 from chat_service.metering import Meter
 from chat_service.outbox import Outbox
 from chat_service.outside import Outside
+from chat_service.prompt_registry import Prompts
 from chat_service.registry import ModelRegistry
 from chat_service.sealing import master_key
 from chat_service.settings import ChatSettings
-from chat_service.store import ModelStore, OutboxStore, UsageStore
+from chat_service.store import ModelStore, OutboxStore, PromptStore, UsageStore
 from chat_service.vendors import Vendors
 from chat_service.web_chat import WebChat
 from chat_service.web_search.choice import WebSearch
@@ -68,6 +72,7 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     app.routes.extend(openai.router.routes)
     app.routes.extend(models.router.routes)
     app.routes.extend(usage.router.routes)
+    app.routes.extend(prompts_api.router.routes)
     return app
 
 
@@ -91,6 +96,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             vendors = Vendors(settings)
             registry = _registry(settings, vendors, database)
             await registry.load()
+            prompts = app.state.prompts = await _prompts(settings, database)
             app.state.usage = UsageStore(database)
             meter = app.state.meter = _meter(settings, app.state.usage, vendors)
             vendor_models = VendorModels(
@@ -114,6 +120,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
                 models=vendor_models,
                 outbox=outbox,
                 context_tokens=settings.context_tokens,
+                prompts=prompts,
                 no_answer=settings.kb_no_answer,
             )
             app.state.mcp = McpEndpoint(Tools(kb, app.state.answering, app.state.caller_verifier))
@@ -126,6 +133,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             workers = [
                 asyncio.create_task(outbox.run()),
                 asyncio.create_task(registry.follow()),
+                asyncio.create_task(prompts.follow()),
                 asyncio.create_task(meter.run()),
             ]
             try:
@@ -143,6 +151,12 @@ def _registry(settings: ChatSettings, vendors: Vendors, database: Database) -> M
     path = settings.chat2llm_data / "chat" / "master.key"
     sealed_with = master_key(settings.master_key.get_secret_value(), path)
     return ModelRegistry(ModelStore(database), vendors, sealed_with)
+
+
+async def _prompts(settings: ChatSettings, database: Database) -> Prompts:
+    prompts = Prompts(PromptStore(database), settings.prompts_folder)
+    await prompts.load()
+    return prompts
 
 
 def _meter(settings: ChatSettings, usage: UsageStore, vendors: Vendors) -> Meter:
@@ -164,13 +178,14 @@ def _deadlines(settings: ChatSettings) -> Deadlines:
 def _add_unstored_modes(
     app: FastAPI, settings: ChatSettings, models: VendorModels, kb: KbClient, outside: Outside
 ) -> None:
-    budget = settings.context_tokens
+    budget, prompts = settings.context_tokens, app.state.prompts
     search = app.state.web_search = WebSearch(settings, outside)
-    app.state.web_chat = WebChat(search, models, context_tokens=budget)
-    app.state.completions = Completions(models, context_tokens=budget)
+    app.state.web_chat = WebChat(search, models, prompts, context_tokens=budget)
+    app.state.completions = Completions(models, prompts, context_tokens=budget)
     app.state.agent_chat = AgentChat(
         _toolbox(settings, kb, search, outside),
         models,
+        prompts,
         Limits(steps=settings.agent_steps, seconds=settings.agent_timeout, context_tokens=budget),
     )
 

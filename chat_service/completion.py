@@ -1,23 +1,22 @@
 """Raw completions: a prompt or messages in, the model's text out; nothing is stored."""
 
-import logging
 from collections.abc import Sequence
 
-from chat_service import offline, prompts
+from chat_service import offline
 from chat_service.history import ASSISTANT, SYSTEM, USER, Message, estimate_tokens
 from chat_service.llm import Sampling
+from chat_service.prompt_registry import Prompts
+from chat_service.prompts import fill
 from chat_service.unstored import Listener, Models, Speaker
 
 _ROLES = {"human": USER, "ai": ASSISTANT}
-
-logger = logging.getLogger(__name__)
 
 
 class Completions:
     """`context_tokens` is the most that the messages may hold."""
 
-    def __init__(self, models: Models, *, context_tokens: int) -> None:
-        self._models, self._budget = models, context_tokens
+    def __init__(self, models: Models, prompts: Prompts, *, context_tokens: int) -> None:
+        self._models, self._prompts, self._budget = models, prompts, context_tokens
 
     async def chat(
         self, messages: Sequence[Message], model_name: str, sampling: Sampling, listener: Listener
@@ -39,11 +38,8 @@ class Completions:
         echo: bool,
     ) -> None:
         """The query continued; `echo` repeats it first."""
-        template = prompts.COMPLETION.get(prompt_name)
-        if template is None:
-            logger.warning("no completion prompt is called %.50s; the default does", prompt_name)
-            template = prompts.COMPLETION[prompts.DEFAULT]
-        messages = [Message(USER, prompts.fill(template, {"input": query}))]
+        template = self._prompts.choose("completion", prompt_name, query)
+        messages = [Message(USER, fill(template, {"input": query}))]
         speaker = Speaker(listener)
         if echo:
             await speaker.say([query])

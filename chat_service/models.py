@@ -93,8 +93,67 @@ class QuotaRow(SQLModel, table=True):
     daily_tokens: int = Field(sa_type=BigInteger)
 
 
+class PromptRow(SQLModel, table=True):
+    """One version of a prompt template; an empty text is what was there before operators."""
+
+    __tablename__ = "prompt"
+    __table_args__ = (UniqueConstraint("kind", "name", "version"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str = Field(max_length=32)
+    name: str = Field(max_length=64)
+    version: int
+    text: str = Field(sa_type=Text)
+    author: str = Field(sa_type=Text)
+    create_time: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class WordListRow(SQLModel, table=True):
+    """Words of an operator, and what is done where they occur."""
+
+    __tablename__ = "word_list"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=64, unique=True)
+    action: str = Field(max_length=16)
+    replacement: str = Field(max_length=200)
+    applies_to: str = Field(max_length=16)
+    enabled: bool
+    fold_chinese: bool
+    words: list[str] = Field(sa_type=JSON)
+
+
+class WordListRevision(SQLModel, table=True):
+    """One row: how often word lists were changed."""
+
+    __tablename__ = "word_list_revision"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    number: int
+
+
+class WordHitRow(SQLModel, table=True):
+    """That words of a list occurred in a question or an answer, without its text."""
+
+    __tablename__ = "word_hit"
+
+    id: int | None = Field(default=None, primary_key=True)
+    create_time: datetime = Field(sa_type=DateTime(timezone=True), index=True)
+    list_name: str = Field(max_length=64)
+    action: str = Field(max_length=16)
+    found_in: str = Field(max_length=16)
+    mode: str = Field(max_length=40)
+    client_id: str = Field(max_length=64)
+    user_id: str = Field(sa_type=Text)
+    hits: int
+
+
 OUTBOX = SQLModel.metadata.tables["outbox"]
 MODEL = SQLModel.metadata.tables["model"]
 MODEL_REVISION = SQLModel.metadata.tables["model_revision"]
 USAGE = SQLModel.metadata.tables["usage"]
 QUOTA = SQLModel.metadata.tables["quota"]
+PROMPT = SQLModel.metadata.tables["prompt"]
+WORD_LIST = SQLModel.metadata.tables["word_list"]
+WORD_LIST_REVISION = SQLModel.metadata.tables["word_list_revision"]
+WORD_HIT = SQLModel.metadata.tables["word_hit"]

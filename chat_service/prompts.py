@@ -110,8 +110,9 @@ TRANSLATE = (
 )
 
 
-def find(kind: str, name: str) -> str | None:
-    return PROMPTS[kind].get(name)
+def places(template: str) -> set[str]:
+    """Names that are filled in."""
+    return set(_PLACE.findall(template))
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Settings of chat_service: the models, where the other services are, and how long to wait."""
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -145,6 +146,11 @@ class ChatSettings(ServiceSettings):
         description="Said instead of asking a model when a knowledge base holds nothing about a "
         "question; empty: the model answers by itself, and says so. "
         "知识库中没有相关内容时直接回答的话；留空则由大模型自行回答并注明。",
+    )
+    prompts_folder: Path | None = Field(
+        None,
+        description="Folder of prompt templates of your own, as TYPE/NAME.txt; empty: ours. "
+        "自定义提示词模板的目录，文件为 类型/名称.txt；留空用内置模板。",
     )
     llm_connect_timeout: float = Field(
         5, gt=0, description="Seconds to connect to a model. 连接模型的秒数上限。"

@@ -1,13 +1,14 @@
 """Answers from the web: search, prompt, model, sources; nothing is stored."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chat_service import offline, prompts
+from chat_service import offline
 from chat_service.follow_up import standalone
 from chat_service.history import Message, conversation, normalise
 from chat_service.llm import Sampling
+from chat_service.prompt_registry import Prompts
+from chat_service.prompts import DEFAULT, fence, fill
 from chat_service.unstored import Models, Speaker
 from chat_service.web_search import Found
 from chat_service.web_search.choice import WebSearch
@@ -16,8 +17,6 @@ from chat_service.wire import Reader, WebPage
 _KIND = "search_engine_chat"
 _LONGEST_QUERY = 400
 _LEAST_EXCERPT = 200
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +30,17 @@ class WebQuestion:
     split: bool = False
     model_name: str = ""
     sampling: Sampling = field(default_factory=Sampling)
-    prompt_name: str = prompts.DEFAULT
+    prompt_name: str = DEFAULT
 
 
 class WebChat:
     """`context_tokens` is the most that a prompt with its history may hold."""
 
-    def __init__(self, search: WebSearch, models: Models, *, context_tokens: int) -> None:
-        self._search, self._models, self._budget = search, models, context_tokens
+    def __init__(
+        self, search: WebSearch, models: Models, prompts: Prompts, *, context_tokens: int
+    ) -> None:
+        self._search, self._models, self._prompts = search, models, prompts
+        self._budget = context_tokens
 
     def check(self, question: WebQuestion) -> None:
         """Raises NotFound before anything is said."""
@@ -92,11 +94,8 @@ class WebChat:
     def _prompt(self, question: WebQuestion, found: list[Found]) -> str:
         """The question in the template that it names, pages as data in two thirds of the space."""
         name = question.prompt_name if found else "Empty"
-        template = prompts.find(_KIND, name)
-        if template is None:
-            logger.warning("no %s prompt is called %.50s; the default answers", _KIND, name)
-            template = prompts.PROMPTS[_KIND][prompts.DEFAULT]
+        template = self._prompts.choose(_KIND, name, question.query)
         share = max(_LEAST_EXCERPT, self._budget * 2 // 3 // max(len(found), 1))
         excerpts = [f"{result.title}\n{result.snippet}"[:share] for result in found]
-        values = {"question": question.query, "context": prompts.fence(excerpts)}
-        return prompts.fill(template, values)
+        values = {"question": question.query, "context": fence(excerpts)}
+        return fill(template, values)

@@ -187,6 +187,12 @@ ROUTES: tuple[Route, ...] = (
             ("GET", "/admin/quotas"),
             ("PUT", "/admin/quotas"),
             ("DELETE", "/admin/quotas/{quota_id}"),
+            ("GET", "/admin/prompts"),
+            ("GET", "/admin/prompts/{kind}/{name}"),
+            ("PUT", "/admin/prompts/{kind}/{name}"),
+            ("DELETE", "/admin/prompts/{kind}/{name}"),
+            ("GET", "/admin/prompts/{kind}/{name}/history"),
+            ("POST", "/admin/prompts/{kind}/{name}/restore"),
         )
     ),
     _admin("GET", "/admin/knowledge-bases", _WRITER),

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import anyio.to_thread
 
-from chat_service import offline, prompts
+from chat_service import offline
 from chat_service.agent.entities import Tool
 from chat_service.agent.events import Answered, Said, Used
 from chat_service.agent.toolbox import Toolbox
@@ -17,6 +17,8 @@ from chat_service.errors import ModelRefused, ModelTimeout
 from chat_service.history import Message, conversation, normalise
 from chat_service.images import defused
 from chat_service.llm import ChatModel, Sampling
+from chat_service.prompt_registry import Prompts
+from chat_service.prompts import DEFAULT, fill
 from chat_service.unstored import Models, Speaker
 from chat_service.wire import AgentReader
 
@@ -40,7 +42,7 @@ class Task:
     history: Sequence[Message] = ()
     model_name: str = ""
     sampling: Sampling = field(default_factory=Sampling)
-    prompt_name: str = prompts.DEFAULT
+    prompt_name: str = DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +57,11 @@ class Limits:
 class AgentChat:
     """Answers tasks with the tools of its box."""
 
-    def __init__(self, toolbox: Toolbox, models: Models, limits: Limits) -> None:
-        self._toolbox, self._models, self._limits = toolbox, models, limits
+    def __init__(self, toolbox: Toolbox, models: Models, prompts: Prompts, limits: Limits) -> None:
+        self._toolbox, self._models, self._prompts, self._limits = toolbox, models, prompts, limits
 
     async def answer(self, task: Task, reader: AgentReader) -> None:
-        answering = _Answering(self._toolbox, self._models, self._limits, reader)
+        answering = _Answering(self._toolbox, self._models, self._prompts, self._limits, reader)
         failure = await answering.speaker.explain(answering.work(task))
         await reader.final(failure or answering.final)
 
@@ -68,9 +70,14 @@ class _Answering:
     """One answer under way."""
 
     def __init__(
-        self, toolbox: Toolbox, models: Models, limits: Limits, reader: AgentReader
+        self,
+        toolbox: Toolbox,
+        models: Models,
+        prompts: Prompts,
+        limits: Limits,
+        reader: AgentReader,
     ) -> None:
-        self._toolbox, self._models, self._limits = toolbox, models, limits
+        self._toolbox, self._models, self._prompts, self._limits = toolbox, models, prompts, limits
         self._reader = reader
         self.speaker = Speaker(reader)
         self.final = ""
@@ -116,12 +123,13 @@ class _Answering:
         self, task: Task, model: ChatModel, tools: list[Tool], messages: list[Message]
     ) -> None:
         graph = await anyio.to_thread.run_sync(_import_graph)
+        template = self._prompts.choose(_KIND, task.prompt_name, task.query)
         events = graph.run(
             model,
             task.sampling,
             tools,
             messages,
-            system=_system(task.prompt_name, tools),
+            system=_system(template, tools),
             steps=self._limits.steps,
         )
         async with aclosing(events):
@@ -150,13 +158,9 @@ def _because_of_tools(error: ModelRefused) -> bool:
     return "tool" in detail or "function" in detail
 
 
-def _system(prompt_name: str, tools: list[Tool]) -> str:
-    template = prompts.find(_KIND, prompt_name)
-    if template is None:
-        logger.warning("no %s prompt is called %.50s; the default answers", _KIND, prompt_name)
-        template = prompts.PROMPTS[_KIND][prompts.DEFAULT]
+def _system(template: str, tools: list[Tool]) -> str:
     values = {
         "tool_names": ", ".join(tool.name for tool in tools),
         "tools": "\n".join(f"{tool.name}: {tool.description}" for tool in tools),
     }
-    return prompts.fill(template, values)
+    return fill(template, values)

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Request
 
-from chat_service import prompts
 from chat_service.api.dependencies import VendorsDep, WebSearchDep, may_chat
+from chat_service.prompt_entities import Template
+from chat_service.prompt_registry import Prompts
 from chat_service.schemas import PromptRequest, SearchEngines, ServerConfigs
 from servicekit.errors import EnvelopeRoute, NotFound
 
@@ -21,7 +22,7 @@ async def server_configs(
         CHUNK_SIZE=chunk_size,
         OVERLAP_SIZE=overlap,
         DEFAULT_SEARCH_ENGINE=search.default,
-        PROMPT_TEMPLATES=prompts.PROMPTS,
+        PROMPT_TEMPLATES=_templates(request.app.state.prompts),
     )
 
 
@@ -35,8 +36,16 @@ async def list_search_engines(search: WebSearchDep) -> SearchEngines:
 @router.post(
     "/server/get_prompt_template", tags=["server"], summary="A prompt template by type and name"
 )
-async def get_prompt_template(body: PromptRequest) -> str:
-    template = prompts.find(body.type, body.name)
-    if template is None:
+async def get_prompt_template(body: PromptRequest, request: Request) -> str:
+    found: Template | None = request.app.state.prompts.find(body.type, body.name)
+    if found is None:
         raise NotFound(f"未找到提示词模板 {body.type}.{body.name}")
-    return template
+    return found.text
+
+
+def _templates(prompts: Prompts) -> dict[str, dict[str, str]]:
+    templates: dict[str, dict[str, str]] = {}
+    for template in prompts.listed():
+        if template.kind != "completion":  # the old server showed it nowhere
+            templates.setdefault(template.kind, {})[template.name] = template.text
+    return templates
