@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadgroup
 ENVIRONMENT := PYTHON="$(PYTHON)" deploy/environment.sh
 PACKAGES := servicekit gateway auth_service chat_service kb_service session_service deploy tests bench examples
 
-.PHONY: help run test check fix bench bench-identity bench-ingest bench-vectors eval e2e browser docs lock ocr local-model local-embedder
+.PHONY: help run test check fix bench bench-identity bench-ingest bench-relay bench-vectors eval e2e browser docs lock ocr local-model local-embedder
 
 help: ## Show these targets 显示全部目标
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ bench-identity: ## What identity costs, and a flood of bogus tokens 身份校验
 bench-ingest: ## Thousands of files coming in while people chat and search 大量文件入库时的影响
 	@$(ENVIRONMENT) dev
 	$(BIN)/python -m bench.ingest $(ARGS)
+
+bench-relay: ## What the way to a model costs, beside LiteLLM's proxy 转发模型回答的开销
+	@$(ENVIRONMENT) dev
+	$(BIN)/python -m bench.relay $(ARGS)
 
 eval: ## Retrieval quality on the folder CHAT2LLM_EVAL_DATA 检索质量评测
 	@$(ENVIRONMENT) dev

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import httpx
 
+from bench import processes
 from tests.stack import Stack, free_ports, running_stack
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,9 @@ class Process:
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
+
+    def cpu_seconds(self) -> float:
+        return processes.cpu_seconds(self._child.pid) if self._child else 0.0
 
     def start(self, command: list[str], **environment: str) -> int:
         self._child = subprocess.Popen(
@@ -70,13 +74,14 @@ class Process:
 
 
 class Vendor(Process):
-    """The scripted OpenAI-compatible server: 50 tokens, unpaced."""
+    """The scripted OpenAI-compatible server: 50 tokens, `pace` seconds between two."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pace: float = 0) -> None:
         super().__init__()
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}/v1"
-        self.start([sys.executable, "-m", "tests.fakes.vendor", "--port", str(port)])
+        command = [sys.executable, "-m", "tests.fakes.vendor", "--port", str(port)]
+        self.start([*command, "--pace", str(pace)])
         wait_for_port(port)
 
 
@@ -144,6 +149,9 @@ class Suite:
     def memory_mb(self) -> float:
         return memory_mb(self._stack)
 
+    def cpu_seconds(self) -> float:
+        return processes.cpu_seconds(self._stack.pid)
+
     @contextmanager
     def gateway_before(self, backend_url: str) -> Iterator[str]:
         """A second gateway with the same identity whose sessions live at `backend_url`."""
@@ -194,31 +202,7 @@ class Suite:
 
 def memory_mb(stack: Stack) -> float:
     """Sum of the proportional set sizes of the five services and their children."""
-    return sum(map(_pss_mb, _service_pids(stack)))
-
-
-def _service_pids(stack: Stack) -> list[int]:
-    """Descendants of the launcher, which has become the process manager."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except FileNotFoundError:  # it ended while we looked
-            continue
-    found, queue = [], [stack.pid]
-    while queue:
-        parent = queue.pop()
-        children = [pid for pid, its_parent in parents.items() if its_parent == parent]
-        found += children
-        queue += children
-    return found
-
-
-def _pss_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return processes.memory_mb(stack.pid)
 
 
 def wait_for_port(port: int, seconds: float = 30) -> None:
