@@ -146,7 +146,7 @@ class KbSettings(ServiceSettings):
         512,
         ge=0,
         le=102_400,
-        description="Vectors that are kept so that unchanged text costs no call again, in MB; 0: none. "
+        description="Vectors kept so that unchanged text costs no call again, in MB; 0: none. "
         "向量缓存上限（MB），内容未变的文本不再重复调用接口；0 为不缓存。",
     )
 

@@ -1,6 +1,7 @@
 """Who sees which knowledge base: every route, every kind of caller, one table."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -64,6 +65,27 @@ async def _put_visibility(kb: Kb, name: str, who: dict[str, str]) -> httpx.Respo
     return await kb.http.put(f"{PATH}/{name}/visibility", json=ALL, headers=who)
 
 
+EVALUATION: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("GET", "", {}),
+    ("POST", "", {"json": {"name": "新"}}),
+    ("GET", "/{set_id}", {}),
+    ("PATCH", "/{set_id}", {"json": {"name": "新"}}),
+    ("GET", "/{set_id}/items", {}),
+    ("POST", "/{set_id}/items", {"json": {"question": "新"}}),
+    ("POST", "/{set_id}/items/import", {"files": {"file": ("a.csv", b"question\nnew")}}),
+    ("GET", "/{set_id}/items/export", {}),
+    ("GET", "/{set_id}/items/{item_id}", {}),
+    ("PATCH", "/{set_id}/items/{item_id}", {"json": {"note": "新"}}),
+    ("DELETE", "/{set_id}/items/{item_id}", {}),
+    ("GET", "/{set_id}/runs", {}),
+    ("POST", "/{set_id}/runs", {"json": {}}),
+    ("GET", "/{set_id}/runs/{run_id}", {}),
+    ("GET", "/{set_id}/runs/{run_id}/results", {}),
+    ("GET", "/{set_id}/runs/{run_id}/compare/{other_id}", {}),
+    ("POST", "/{set_id}/runs/{run_id}/cancel", {}),
+    ("DELETE", "/{set_id}/runs/{run_id}", {}),
+    ("DELETE", "/{set_id}", {}),
+)
 READS: dict[str, Request] = {
     "GET /knowledge_base/list_files": _get(f"{P}/list_files", "knowledge_base_name"),
     "GET /knowledge_base/download_doc": _get(
@@ -75,6 +97,7 @@ READS: dict[str, Request] = {
         f"/internal/knowledge_bases/{name}", who
     ),
     "POST /internal/search": _post("/internal/search", query="年假"),
+    "POST /internal/read": _post("/internal/read", file_name="a.txt"),
 }
 WRITES: dict[str, Request] = {
     "POST /knowledge_base/update_info": _post(f"{P}/update_info", kb_info="新"),
@@ -139,6 +162,17 @@ WRITES: dict[str, Request] = {
     f"POST {SOURCES}/{{source_id}}/run": _of_base("POST", "/sources/1/run"),
     f"GET {SOURCES}/{{source_id}}/pages": _of_base("GET", "/sources/1/pages"),
     "GET /admin/jobs (of one)": _get(JOBS, "kb"),
+    "GET /admin/knowledge-bases/{kb_name}/tags": _of_base("GET", "/tags"),
+    f"PUT {FILE}/tags": _of_base("PUT", "/files/a.txt/tags", json={"tags": ["新"]}),
+    "POST /admin/knowledge-bases/{kb_name}/search": _of_base(
+        "POST", "/search", json={"query": "年假"}
+    ),
+    **{
+        f"{method} {PATH}/{{kb_name}}/eval-sets{template}": _of_base(
+            method, "/eval-sets" + re.sub(r"{\w+}", "1", template), **more
+        )
+        for method, template, more in EVALUATION
+    },
     "POST /knowledge_base/delete_docs": _post(f"{P}/delete_docs", file_names=["a.txt"]),
     "PUT /admin/knowledge-bases/{kb_name}/visibility": _put_visibility,
     # The last ones: they leave nothing for the others, and the second answers as for nobody.
