@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
@@ -28,6 +28,7 @@ from chat_service.metering import note_knowledge_base
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import DEFAULT, fence, fill
+from chat_service.screening import Screen
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
 from servicekit.errors import ServiceError
@@ -63,8 +64,10 @@ class Question:
 
 
 class Models(Protocol):
-    """The models of this installation."""
+    """The models of this installation, and what may be asked and said."""
 
+    @property
+    def screen(self) -> Screen: ...
     def choose(self, name: str) -> Vendor: ...
     def answering(self, vendor: Vendor) -> ChatModel: ...
     def condensing(self, vendor: Vendor) -> ChatModel: ...
@@ -157,6 +160,8 @@ class Answering:
         citations: list[Citation] | None = None
         failure = ""
         try:
+            allowed = await self._models.screen.question(question.query)
+            question = replace(question, query=allowed)
             history = await self._history(question, draft.turn)
             passages = await self._retrieve(question, history)
             if question.knowledge_base is not None and (passages or not self._no_answer):
@@ -221,7 +226,7 @@ class Answering:
         elif vendor.offline and question.knowledge_base is None:
             yield [offline.without_model(question.query)]
         elif vendor.offline:
-            yield offline.extract(question.query, contents)
+            yield self._models.screen.whole_answer(offline.extract(question.query, contents))
         else:
             messages = self._messages(question, history, contents, vendor)
             model = self._models.answering(vendor)

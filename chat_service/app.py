@@ -27,6 +27,7 @@ from chat_service.api import (
     search,
     server,
     usage,
+    words,
 )
 from chat_service.api import (
     prompts as prompts_api,
@@ -39,16 +40,19 @@ from chat_service.llm.choice import VendorModels
 from chat_service.llm.guard import Deadlines
 from chat_service.mcp_tools import Tools
 from chat_service.metering import Meter
+from chat_service.moderation import ModerationEndpoint
 from chat_service.outbox import Outbox
 from chat_service.outside import Outside
 from chat_service.prompt_registry import Prompts
 from chat_service.registry import ModelRegistry
+from chat_service.screening import Screen
 from chat_service.sealing import master_key
 from chat_service.settings import ChatSettings
-from chat_service.store import ModelStore, OutboxStore, PromptStore, UsageStore
+from chat_service.store import ModelStore, OutboxStore, PromptStore, UsageStore, WordStore
 from chat_service.vendors import Vendors
 from chat_service.web_chat import WebChat
 from chat_service.web_search.choice import WebSearch
+from chat_service.word_lists import WordLists
 from servicekit.app import build_app
 from servicekit.database import Database, sqlite_url
 from servicekit.http import ServiceClient, open_session
@@ -73,6 +77,7 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     app.routes.extend(models.router.routes)
     app.routes.extend(usage.router.routes)
     app.routes.extend(prompts_api.router.routes)
+    app.routes.extend(words.router.routes)
     return app
 
 
@@ -97,12 +102,14 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             registry = _registry(settings, vendors, database)
             await registry.load()
             prompts = app.state.prompts = await _prompts(settings, database)
-            app.state.usage = UsageStore(database)
-            meter = app.state.meter = _meter(settings, app.state.usage, vendors)
+            outside = Outside()
+            stack.push_async_callback(outside.close)
+            meter, screen = await _bounds(app, settings, database, vendors, outside)
             vendor_models = VendorModels(
                 vendors,
                 session,
                 meter=meter,
+                screen=screen,
                 connect_timeout=settings.llm_connect_timeout,
                 deadlines=_deadlines(settings),
             )
@@ -127,13 +134,12 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
             app.state.chat_completions = ChatCompletions(
                 answering=app.state.answering, models=vendor_models, kb=kb
             )
-            outside = Outside()
-            stack.push_async_callback(outside.close)
             _add_unstored_modes(app, settings, vendor_models, kb, outside)
             workers = [
                 asyncio.create_task(outbox.run()),
                 asyncio.create_task(registry.follow()),
                 asyncio.create_task(prompts.follow()),
+                asyncio.create_task(screen.run()),
                 asyncio.create_task(meter.run()),
             ]
             try:
@@ -157,6 +163,31 @@ async def _prompts(settings: ChatSettings, database: Database) -> Prompts:
     prompts = Prompts(PromptStore(database), settings.prompts_folder)
     await prompts.load()
     return prompts
+
+
+async def _bounds(
+    app: FastAPI, settings: ChatSettings, database: Database, vendors: Vendors, outside: Outside
+) -> tuple[Meter, Screen]:
+    """How much may be used, and what may be asked and said."""
+    app.state.usage, app.state.words = UsageStore(database), WordStore(database)
+    meter = app.state.meter = _meter(settings, app.state.usage, vendors)
+    screen = await _screen(settings, app.state.words, outside)
+    app.state.word_lists = WordLists(app.state.words, screen)
+    return meter, screen
+
+
+async def _screen(settings: ChatSettings, store: WordStore, outside: Outside) -> Screen:
+    moderation = None
+    if settings.moderation_api_base_url:
+        moderation = ModerationEndpoint(
+            outside,
+            settings.moderation_api_base_url.rstrip("/"),
+            api_key=settings.moderation_api_api_key.get_secret_value(),
+            model=settings.moderation_api_model,
+        )
+    screen = Screen(store, moderation, retention_days=settings.usage_retention_days)
+    await screen.load()
+    return screen
 
 
 def _meter(settings: ChatSettings, usage: UsageStore, vendors: Vendors) -> Meter:

@@ -13,6 +13,7 @@ from chat_service.history import SYSTEM, USER, Message, estimate_tokens
 from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.openai_schemas import ChatMessage, Usage
 from chat_service.outbox import DONE, FAILED, Draft
+from chat_service.screening import Screen
 from chat_service.vendors import Vendor
 from chat_service.wire import Source
 from servicekit.errors import Invalid
@@ -43,8 +44,10 @@ class Listener(Protocol):
 
 
 class Models(Protocol):
-    """The models of this installation."""
+    """The models of this installation, and what may be asked and said."""
 
+    @property
+    def screen(self) -> Screen: ...
     def find(self, name: str) -> Vendor | None: ...
     def answering(self, vendor: Vendor) -> ChatModel: ...
 
@@ -103,21 +106,17 @@ class ChatCompletions:
         self, asked: Asked, vendor: Vendor, turn: Any, listener: Listener, reply: Reply
     ) -> None:
         """What the vendor says, with its thoughts and tool calls. Raises ModelError."""
-        messages = [Message(message.role, message.text) for message in asked.messages]
-        sampling = asked.sampling
-        if not all(message.is_plain for message in asked.messages):  # tool calls, pictures
-            sent = {"messages": [message.as_sent() for message in asked.messages]}
-            sampling = replace(sampling, more={**sampling.more, **sent})
         async with AsyncExitStack() as stack:
             draft = Draft.unstored()
             if turn is not None:
                 draft = await stack.enter_async_context(
                     self._answering.recorded(turn, asked.session_id)
                 )
-            answers = self._models.answering(vendor).stream(messages, sampling, reply)
-            stream = await stack.enter_async_context(aclosing(answers))
             more = _Beside(reply, listener)
             try:
+                messages, sampling = _sent(asked, await self._allowed(asked.messages))
+                answers = self._models.answering(vendor).stream(messages, sampling, reply)
+                stream = await stack.enter_async_context(aclosing(answers))
                 async for tokens in stream:
                     await more.tell()
                     if tokens:
@@ -128,6 +127,35 @@ class ChatCompletions:
                 raise
             await more.tell()
             draft.state = DONE
+
+    async def _allowed(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+        """What users say, as the model may read it. Raises WordsBlocked, QuestionRefused."""
+        return [
+            message.model_copy(update={"content": await self._allowed_content(message.content)})
+            if message.role == USER and message.content
+            else message
+            for message in messages
+        ]
+
+    async def _allowed_content(
+        self, content: str | list[dict[str, Any]] | None
+    ) -> str | list[dict[str, Any]] | None:
+        screen = self._models.screen
+        if isinstance(content, str):
+            return await screen.question(content)
+        return [
+            {**part, "text": await screen.question(str(part["text"]))} if "text" in part else part
+            for part in content or ()
+        ]
+
+
+def _sent(asked: Asked, said: list[ChatMessage]) -> tuple[list[Message], Sampling]:
+    """Messages as text, and in the sampling as they came where they are more than that."""
+    messages = [Message(message.role, message.text) for message in said]
+    if all(message.is_plain for message in said):
+        return messages, asked.sampling
+    sent = {"messages": [message.as_sent() for message in said]}  # tool calls, pictures
+    return messages, replace(asked.sampling, more={**asked.sampling.more, **sent})
 
 
 @contextmanager

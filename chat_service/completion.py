@@ -48,6 +48,10 @@ class Completions:
     async def _relay(
         self, messages: list[Message], model_name: str, sampling: Sampling, speaker: Speaker
     ) -> None:
+        messages = [
+            Message(m.role, await self._models.screen.question(m.content)) if m.role == USER else m
+            for m in messages
+        ]
         vendor = self._models.choose(model_name)
         if vendor.offline:
             await speaker.say([offline.without_model(messages[-1].content)])

@@ -15,7 +15,9 @@ UpstreamError
 │   ├── ModelTimeout            too long before the first token, between tokens or in all
 │   ├── ModelBroken             cut, unreadable or empty stream, an error in the middle
 │   ├── QuotaUsedUp             the caller's tokens of the day
-│   └── SessionBusy             a question of the same session is being answered
+│   ├── SessionBusy             a question of the same session is being answered
+│   ├── WordsBlocked            a word of an operator's list
+│   └── QuestionRefused         the moderation endpoint flagged it
 └── SearchFailed                a web search engine did not answer, or not as documented
 """
 
@@ -182,4 +184,30 @@ class SessionBusy(ModelError):
             "please try again when it is done.",
             detail="another question of the session is being answered",
             retry_after=5,
+        )
+
+
+class WordsBlocked(ModelError):
+    """A word of an operator's list, in a question or in an answer."""
+
+    code = "content_filter"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "内容包含不允许的词语，无法继续。"
+            "This contains words that are not allowed here, so it ends.",
+            detail="a word list blocked it",
+        )
+
+
+class QuestionRefused(ModelError):
+    """By the moderation endpoint."""
+
+    code = "content_filter"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "这个问题未通过内容审核，请换个说法。"
+            "This question did not pass moderation; please put it differently.",
+            detail="the moderation endpoint flagged it",
         )

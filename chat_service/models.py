@@ -119,7 +119,6 @@ class WordListRow(SQLModel, table=True):
     replacement: str = Field(max_length=200)
     applies_to: str = Field(max_length=16)
     enabled: bool
-    fold_chinese: bool
     words: list[str] = Field(sa_type=JSON)
 
 

@@ -147,6 +147,15 @@ class ChatSettings(ServiceSettings):
         "question; empty: the model answers by itself, and says so. "
         "知识库中没有相关内容时直接回答的话；留空则由大模型自行回答并注明。",
     )
+    moderation_api_base_url: str = Field(
+        "",
+        description="Moderation of questions (optional): an OpenAI-compatible endpoint with "
+        "/moderations, BASE_URL with /v1. 提问内容审核（可选）：兼容 OpenAI /moderations 的接口。",
+    )
+    moderation_api_api_key: SecretStr = _key("the moderation endpoint")
+    moderation_api_model: str = Field(
+        "", description="Its model; empty = its default. 审核模型；留空用其默认模型。"
+    )
     prompts_folder: Path | None = Field(
         None,
         description="Folder of prompt templates of your own, as TYPE/NAME.txt; empty: ours. "

@@ -9,6 +9,7 @@ from chat_service.errors import ModelError, SearchFailed
 from chat_service.history import Message
 from chat_service.images import ImageFilter
 from chat_service.llm import ChatModel, Sampling
+from chat_service.screening import Screen
 from chat_service.vendors import Vendor
 from servicekit.errors import ServiceError
 
@@ -24,8 +25,10 @@ class Listener(Protocol):
 
 
 class Models(Protocol):
-    """The models of this installation."""
+    """The models of this installation, and what may be asked and said."""
 
+    @property
+    def screen(self) -> Screen: ...
     def choose(self, name: str) -> Vendor: ...
     def answering(self, vendor: Vendor) -> ChatModel: ...
     def condensing(self, vendor: Vendor) -> ChatModel: ...

@@ -1,7 +1,7 @@
 """Answers from the web: search, prompt, model, sources; nothing is stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chat_service import offline
 from chat_service.follow_up import standalone
@@ -52,10 +52,11 @@ class WebChat:
 
         async def work() -> None:
             nonlocal searched
-            found = await self._find(question)
+            asked = replace(question, query=await self._models.screen.question(question.query))
+            found = await self._find(asked)
             pages.extend(WebPage(result.url, result.snippet) for result in found)
             searched = True
-            await self._speak(question, found, speaker)
+            await self._speak(asked, found, speaker)
 
         await speaker.explain(work())
         await reader.docs(pages if searched else None)
@@ -81,7 +82,8 @@ class WebChat:
         vendor = self._models.choose(question.model_name)
         if vendor.offline:
             snippets = [result.snippet for result in found]
-            await speaker.say(offline.extract(question.query, snippets))
+            said = offline.extract(question.query, snippets)
+            await speaker.say(self._models.screen.whole_answer(said))
             return
         messages = conversation(
             normalise(question.history),

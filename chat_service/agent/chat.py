@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import anyio.to_thread
@@ -83,6 +83,7 @@ class _Answering:
         self.final = ""
 
     async def work(self, task: Task) -> None:
+        task = replace(task, query=await self._models.screen.question(task.query))
         vendor = self._models.choose(task.model_name)
         if vendor.offline:
             self.final = offline.without_model(task.query)

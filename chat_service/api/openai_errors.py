@@ -7,7 +7,15 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from chat_service.errors import ModelBusy, ModelTimeout, ModelUnreachable, QuotaUsedUp, SessionBusy
+from chat_service.errors import (
+    ModelBusy,
+    ModelTimeout,
+    ModelUnreachable,
+    QuestionRefused,
+    QuotaUsedUp,
+    SessionBusy,
+    WordsBlocked,
+)
 from chat_service.openai_schemas import OpenAIError, OpenAIFault
 from servicekit.errors import Invalid, SafeJSONResponse, ServiceError
 
@@ -16,7 +24,9 @@ _STATUS: dict[type[ServiceError], int] = {
     Invalid: 400,
     ModelBusy: 429,
     QuotaUsedUp: 429,
+    QuestionRefused: 400,
     SessionBusy: 429,
+    WordsBlocked: 400,
     ModelTimeout: 504,
     ModelUnreachable: 503,
 }

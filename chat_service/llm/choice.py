@@ -13,7 +13,9 @@ from chat_service.llm.guard import Circuit, Deadlines, GuardedModel
 from chat_service.llm.langchain import LangChainModel
 from chat_service.llm.lean import LeanModel
 from chat_service.llm.metered import MeteredModel
+from chat_service.llm.screened import ScreenedModel
 from chat_service.metering import Meter
+from chat_service.screening import Screen
 from chat_service.vendors import Vendor, Vendors
 
 _CONDENSE_WITHIN = 15.0
@@ -60,8 +62,9 @@ class VendorModels:
         connect_timeout: float,
         deadlines: Deadlines,
         meter: Meter,
+        screen: Screen,
     ) -> None:
-        self._meter = meter
+        self._meter, self.screen = meter, screen
         self.choose, self.find, self.listed = vendors.choose, vendors.find, vendors.listed
         self._vendors, self._session = vendors, session
         self._connect_timeout, self._deadlines = connect_timeout, deadlines
@@ -74,7 +77,7 @@ class VendorModels:
         lines = [self._line(each) for each in asked]
         models = [line.guarded(line.lean, self._deadlines) for line in lines]
         model = models[0] if len(models) == 1 else ChainedModel(models)
-        return MeteredModel(model, vendor.name, self._meter)
+        return ScreenedModel(MeteredModel(model, vendor.name, self._meter), self.screen)
 
     def condensing(self, vendor: Vendor) -> ChatModel:
         line = self._line(vendor)

@@ -29,7 +29,6 @@ def upgrade() -> None:
         sa.Column("replacement", sa.String(200), nullable=False),
         sa.Column("applies_to", sa.String(16), nullable=False),
         sa.Column("enabled", sa.Boolean, nullable=False),
-        sa.Column("fold_chinese", sa.Boolean, nullable=False),
         sa.Column("words", sa.JSON, nullable=False),
     )
     revisions = op.create_table(

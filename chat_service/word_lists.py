@@ -1,0 +1,88 @@
+"""Word lists as operators manage them."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from chat_service.screening import Screen
+from chat_service.store import WordStore
+from chat_service.word_entities import WordList
+from chat_service.word_schemas import MOST_WORDS
+from servicekit.errors import Conflict, Invalid, NotFound
+
+_MOST_LISTS = 100
+_LONGEST_WORD = 64
+
+logger = logging.getLogger(__name__)
+
+
+class WordLists:
+    """Changes act at once on what is asked and said in this process."""
+
+    def __init__(self, store: WordStore, screen: Screen) -> None:
+        self._store, self._screen = store, screen
+        self._one_change = asyncio.Lock()
+
+    @property
+    def listed(self) -> list[WordList]:
+        return self._screen.lists
+
+    def find(self, list_id: int) -> WordList:
+        """Raises NotFound."""
+        found = next((one for one in self._screen.lists if one.id == list_id), None)
+        if found is None:
+            raise NotFound("There is no such word list. 未找到该词表。")
+        return found
+
+    async def add(self, by: str, new: WordList) -> WordList:
+        """Raises Conflict, Invalid."""
+        async with self._one_change:
+            if len(self._screen.lists) >= _MOST_LISTS:
+                raise Invalid(f"There are {_MOST_LISTS} word lists already. 词表数量已达上限。")
+            list_id = await self._store.add(new)
+            if list_id is None:
+                raise Conflict(f"{new.name} is taken. 名称已存在。")
+            return await self._done(by, list_id)
+
+    async def change(self, by: str, list_id: int, given: Mapping[str, Any]) -> WordList:
+        """Raises NotFound, Conflict."""
+        async with self._one_change:
+            await self._screen.load()
+            changes = dict(given)
+            if "words" in changes:
+                changes["words"] = tuple(dict.fromkeys(changes["words"]))
+            return await self._keep(by, replace(self.find(list_id), **changes))
+
+    async def import_text(self, by: str, list_id: int, text: str) -> WordList:
+        """The lines of a text added to the words. Raises NotFound, Invalid."""
+        async with self._one_change:
+            await self._screen.load()
+            before = self.find(list_id)
+            lines = [line.strip() for line in text.splitlines()]
+            added = [line for line in lines if line and not line.startswith("#")]
+            if any(len(word) > _LONGEST_WORD or not word.isprintable() for word in added):
+                raise Invalid(f"A word has at most {_LONGEST_WORD} characters. 单个词过长或有误。")
+            words = tuple(dict.fromkeys([*before.words, *added]))
+            if len(words) > MOST_WORDS:
+                raise Invalid(f"A list has at most {MOST_WORDS} words. 词表词数已达上限。")
+            return await self._keep(by, replace(before, words=words))
+
+    async def remove(self, by: str, list_id: int) -> None:
+        """Raises NotFound."""
+        async with self._one_change:
+            self.find(list_id)
+            await self._store.remove(list_id)
+            await self._screen.load()
+            logger.info("word list %s was removed by %s", list_id, by)
+
+    async def _keep(self, by: str, changed: WordList) -> WordList:
+        if not await self._store.change(changed):
+            raise Conflict(f"{changed.name} is taken. 名称已存在。")
+        return await self._done(by, changed.id)
+
+    async def _done(self, by: str, list_id: int) -> WordList:
+        await self._screen.load()
+        logger.info("word list %s was changed by %s", list_id, by)
+        return self.find(list_id)
