@@ -133,6 +133,12 @@ def wait_until_ready(
         time.sleep(0.05)
 
 
+def service_pids(data: Path) -> dict[str, int]:
+    """Process (and process group) id of each service, by the process manager's own log."""
+    text = (data / "run" / "supervisord.log").read_text()
+    return {name: int(pid) for name, pid in re.findall(r"spawned: '(\w+)' with pid (\d+)", text)}
+
+
 def is_ready(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:

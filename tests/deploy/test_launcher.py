@@ -21,6 +21,7 @@ from tests.stack import (
     free_ports,
     is_ready,
     running_stack,
+    service_pids,
     stack_environment,
     started_launcher,
     wait_until_ready,
@@ -39,12 +40,6 @@ def _wait_for(log: Path, pattern: str) -> re.Match[str]:
             return found
         assert time.monotonic() < until, f"no {pattern!r} in\n{text}"
         time.sleep(0.05)
-
-
-def _pids(data: Path) -> dict[str, int]:
-    """Process (and process group) id of each service, by the process manager's own log."""
-    text = (data / "run" / "supervisord.log").read_text()
-    return {name: int(pid) for name, pid in re.findall(r"spawned: '(\w+)' with pid (\d+)", text)}
 
 
 def _group_lives(pid: int) -> bool:
@@ -119,7 +114,7 @@ def test_first_and_second_start(tmp_path: Path) -> None:
 
 @pytest.mark.xdist_group("launcher")
 def test_a_killed_service_is_restarted_and_said_so(running: Stack) -> None:
-    before = _pids(running.data)
+    before = service_pids(running.data)
     for name in SERVICES:
         os.kill(before[name], signal.SIGKILL)
         _wait_for(running.log, rf"{name} stopped unexpectedly \(killed by SIGKILL\); restarting")
@@ -127,7 +122,7 @@ def test_a_killed_service_is_restarted_and_said_so(running: Stack) -> None:
     while not all(is_ready(port) for port in running.ports.values()):
         assert time.monotonic() < until, running.log.read_text()
         time.sleep(0.05)
-    after = _pids(running.data)
+    after = service_pids(running.data)
     assert all(after[name] != before[name] for name in SERVICES)
     assert not any(_group_lives(pid) for pid in before.values())
 
@@ -159,7 +154,7 @@ def test_ctrl_c_ends_everything(folder: Path) -> None:
     log = folder / "console.log"
     with started_launcher(environment, log) as process:
         wait_until_ready(ports.values(), process, log)
-        pids = _pids(folder / "data")
+        pids = service_pids(folder / "data")
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(_PATIENCE) == 0, log.read_text()
     assert "All services have stopped" in log.read_text()
@@ -176,7 +171,7 @@ def test_ending_while_services_start(tmp_path: Path) -> None:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(_PATIENCE) == 0, log.read_text()
-    assert not any(_group_lives(pid) for pid in _pids(tmp_path / "data").values())
+    assert not any(_group_lives(pid) for pid in service_pids(tmp_path / "data").values())
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -253,7 +248,7 @@ def test_the_named_configuration_reaches_all_five(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     with started_launcher(os.environ, log, "--config", os.path.relpath(file, ROOT)) as process:
         wait_until_ready(ports.values(), process, log)
-        pids = _pids(data)
+        pids = service_pids(data)
         process.terminate()
         assert process.wait(_PATIENCE) == 0, log.read_text()
     assert (data / "session" / "session.db").is_file()
@@ -277,7 +272,7 @@ def test_services_outlive_a_console_that_nobody_reads_and_end_with_its_terminal(
     process.stdout.close()
     try:
         wait_until_ready(ports.values(), process)
-        pids = _pids(folder / "data")
+        pids = service_pids(folder / "data")
         os.killpg(process.pid, signal.SIGHUP)
         assert process.wait(_PATIENCE) == 0
     finally:
@@ -289,7 +284,7 @@ def test_services_outlive_a_console_that_nobody_reads_and_end_with_its_terminal(
 @pytest.mark.xdist_group("launcher")
 def test_services_may_open_many_files(running: Stack) -> None:
     """A stream takes two descriptors in the gateway; 1,000 of them need more than the usual."""
-    limits = Path(f"/proc/{_pids(running.data)['gateway']}/limits")
+    limits = Path(f"/proc/{service_pids(running.data)['gateway']}/limits")
     if not limits.exists():
         pytest.skip("no /proc here")
     found = re.search(r"Max open files +(\d+)", limits.read_text())
