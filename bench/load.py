@@ -78,7 +78,7 @@ def _parse(output: str) -> Load:
     units = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
     def latency(percentile: str) -> float:
-        found = re.search(rf"^\s+{percentile}%\s+([\d.]+)(us|ms|s|m)$", output, re.MULTILINE)
+        found = re.search(rf"^\s+{percentile}%\s+([\d.]+)(us|ms|s|m) *$", output, re.MULTILINE)
         return float(found[1]) * units[found[2]] if found else float("nan")
 
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)

@@ -9,6 +9,7 @@ streams at once. Needs wrk.
 import asyncio
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -72,9 +73,14 @@ class LiteLlm(Process):
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         vendor = {"model": "openai/stub", "api_base": vendor_url, "api_key": "none"}
-        models = {"model_list": [{"model_name": "stub", "litellm_params": vendor}]}
+        key = f"sk-{secrets.token_hex(32)}"  # it does not start without one
+        self.headers = {"Authorization": f"Bearer {key}"}
+        settings = {
+            "model_list": [{"model_name": "stub", "litellm_params": vendor}],
+            "general_settings": {"master_key": key},
+        }
         config = folder / "config.yaml"
-        config.write_text(json.dumps(models))
+        config.write_text(json.dumps(settings))
         command = [str(folder / "bin" / "litellm"), "--config", str(config)]
         # Its table of prices would be fetched from the internet.
         self.start(
@@ -118,7 +124,8 @@ def _measure_others(vendor: Vendor) -> None:
         Way("FastAPI + openai SDK", f"{relay.url}/chat", body, relay.cpu_seconds).measure()
     try:
         with LiteLlm.installed() as folder, LiteLlm(folder, vendor.url) as proxy:
-            Way("LiteLLM's proxy", proxy.url + path, asked, proxy.cpu_seconds).measure()
+            url, cpu = proxy.url + path, proxy.cpu_seconds
+            Way("LiteLLM's proxy", url, asked, cpu, proxy.headers).measure()
     except (subprocess.CalledProcessError, TimeoutError) as error:
         print(f"LiteLLM's proxy is left out: {error}", flush=True)
 
