@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import venv
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from tests.stack import free_ports
 _TOKENS = 50
 _SECONDS = 4
 _HELD, _PACE = 1_000, 0.5
+_TOLD = 150
 _QUERY = "你好"
 
 
@@ -160,22 +162,24 @@ async def _hold(suite: Suite) -> None:
     headers = suite.user_headers | {"Content-Type": "application/json"}
     body = json.dumps(_chat()).encode()
 
-    async def whole() -> bool:
+    async def outcome() -> str:
         async with Connection(suite.url) as connection:
             try:
                 answer = await connection.ask("POST", "/chat/chat", headers, body)
-            except (OSError, asyncio.IncompleteReadError):
-                return False
-        return answer.status == 200 and answer.body.decode().count("词") == _TOKENS
+            except (OSError, asyncio.IncompleteReadError) as error:
+                return type(error).__name__
+        text = answer.body.decode()
+        whole = answer.status == 200 and text.count("词") == _TOKENS
+        return "whole" if whole else f"HTTP {answer.status} {text[-_TOLD:]}"
 
     idle, started = suite.memory_mb(), time.monotonic()
-    streams = asyncio.gather(*(whole() for _ in range(_HELD)))
+    streams = asyncio.gather(*(outcome() for _ in range(_HELD)))
     await asyncio.sleep(_TOKENS * _PACE * 0.8)
     held = await asyncio.to_thread(suite.memory_mb)
-    kept = sum(await streams)
+    outcomes = Counter(await streams)
     took = time.monotonic() - started
     print(
-        f"{_HELD} streams at {1 / _PACE:.0f} tokens/s: {kept} whole after {took:.0f} s "
+        f"{_HELD} streams at {1 / _PACE:.0f} tokens/s: {dict(outcomes)} after {took:.0f} s "
         f"(at the least {_TOKENS * _PACE:.0f} s); memory {idle:.0f} MB idle, {held:.0f} MB while "
         f"they are open, {suite.memory_mb():.0f} MB after",
         flush=True,
