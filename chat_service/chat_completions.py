@@ -14,6 +14,7 @@ from chat_service.llm import ChatModel, Reply, Sampling
 from chat_service.openai_schemas import ChatMessage, Usage
 from chat_service.outbox import DONE, FAILED, Draft
 from chat_service.screening import Screen
+from chat_service.suggestions import suggested
 from chat_service.vendors import Vendor
 from chat_service.wire import Source
 from servicekit.errors import Invalid
@@ -49,7 +50,9 @@ class Models(Protocol):
     @property
     def screen(self) -> Screen: ...
     def find(self, name: str) -> Vendor | None: ...
+    def choose(self, name: str) -> Vendor: ...
     def answering(self, vendor: Vendor) -> ChatModel: ...
+    def condensing(self, vendor: Vendor) -> ChatModel: ...
 
 
 Run = Callable[[Listener, Reply], Awaitable[None]]
@@ -90,6 +93,14 @@ class ChatCompletions:
         if asked.session_id:
             turn = await self._answering.begin(_question(asked, None))
         return partial(self._relay, asked, vendor, turn)
+
+    async def follow_ups(self, asked: Asked, answer: str) -> list[str]:
+        """Questions that may come next; none offline, or when nothing was said."""
+        vendor = self._models.find(asked.model) or self._models.choose("")
+        if vendor.offline or not answer.strip():
+            return []
+        model, question = self._models.condensing(vendor), asked.messages[-1].text
+        return await suggested(model, self._models.screen, question, answer)
 
     async def _prepared(self, asked: Asked, knowledge_base: str | None) -> Run:
         """Through the pipeline that the old wire's answers come from."""

@@ -44,7 +44,8 @@ class ChatMessage(BaseModel):
 class ChatCompletionRequest(_Body):
     """`top_k` and `score_threshold` are ours, for models that are knowledge bases.
 
-    With `metadata.session_id` the conversation is kept in that session of the caller.
+    With `metadata.session_id` the conversation is kept in that session of the caller; with
+    `metadata.follow_ups` true the last chunk has questions that may come next.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=1_000)]

@@ -94,6 +94,12 @@ class Screen:
             raise QuestionRefused
         return text
 
+    def known_question(self, text: str) -> str:
+        """A question that was allowed already, as the model may read it once more."""
+        matcher = self._matchers.get("question")
+        words = WordFilter(matcher) if matcher else None
+        return words.feed(text) + words.close() if words else text
+
     def answer(self) -> WordFilter | None:
         """A filter for one answer; None when nothing is looked for."""
         matcher = self._matchers.get("answer")

@@ -92,6 +92,7 @@ async def chat_completions(
         whole=not body.stream,
         include_usage=body.include_usage,
         address=address,
+        suggest=completions.follow_ups if (body.metadata or {}).get("follow_ups") is True else None,
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -19,6 +19,7 @@ from chat_service.wire import Source
 from servicekit.errors import SafeJSONResponse, ServiceError, UpstreamError
 
 _KEEP_ALIVE_EVERY = 10.0
+Suggest = Callable[[Asked, str], Awaitable[list[str]]]
 _DONE = b"data: [DONE]\n\n"
 
 logger = logging.getLogger(__name__)
@@ -31,10 +32,17 @@ class CompletionStream(Response):
     """
 
     def __init__(
-        self, run: Run, asked: Asked, *, whole: bool, include_usage: bool, address: str
+        self,
+        run: Run,
+        asked: Asked,
+        *,
+        whole: bool,
+        include_usage: bool,
+        address: str,
+        suggest: Suggest | None = None,
     ) -> None:
         super().__init__()
-        self._run, self._asked, self._whole = run, asked, whole
+        self._run, self._asked, self._whole, self._suggest = run, asked, whole, suggest
         self._include_usage, self._address = include_usage, address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +67,9 @@ class CompletionStream(Response):
             logger.exception("a chat completion failed")
             await writer.fail(UpstreamError("Something went wrong. 回答时出了点问题。"))
         else:
+            if self._suggest:
+                heard = writer.heard
+                heard.follow_ups = await self._suggest(self._asked, "".join(heard.said))
             await writer.end()
 
 
@@ -69,6 +80,7 @@ class _Heard:
         self.asked, self.reply, self._address = asked, reply, address
         self.said: list[str] = []
         self.citations: list[dict[str, Any]] = []
+        self.follow_ups: list[str] = []
         self.about = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -78,6 +90,12 @@ class _Heard:
     @property
     def finish_reason(self) -> str:
         return self.reply.finish_reason or ("tool_calls" if self.reply.tool_calls else "stop")
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """Fields of ours, where there is something in them."""
+        fields = {"citations": self.citations, "follow_ups": self.follow_ups}
+        return {name: value for name, value in fields.items() if value}
 
     @property
     def usage(self) -> dict[str, int]:
@@ -137,8 +155,7 @@ class _Whole(_Writer):
         message |= {"reasoning_content": reply.reasoning} if reply.thoughts else {}
         choice = {"index": 0, "message": message, "finish_reason": heard.finish_reason}
         body = heard.about | {"object": "chat.completion", "choices": [choice | _NO_LOGPROBS]}
-        cited = {"citations": heard.citations} if heard.citations else {}
-        await self.respond(SafeJSONResponse(body | {"usage": heard.usage} | cited))
+        await self.respond(SafeJSONResponse(body | {"usage": heard.usage} | heard.more))
 
 
 class _Chunks(_Writer):
@@ -183,8 +200,7 @@ class _Chunks(_Writer):
 
     async def end(self) -> None:
         heard = self.heard
-        cited = {"citations": heard.citations} if heard.citations else {}
-        await self._delta({}, heard.finish_reason, **cited)
+        await self._delta({}, heard.finish_reason, **heard.more)
         if self._include_usage:
             last = heard.about | {"object": "chat.completion.chunk", "choices": []}
             await self._write(b"data: " + orjson.dumps(last | {"usage": heard.usage}) + b"\n\n")
