@@ -133,8 +133,9 @@ class NoSuchEmbedder(Invalid):
     def __init__(self, shown: str, names: Sequence[str]) -> None:
         known = ", ".join(names)
         super().__init__(
-            f"未知的向量模型 {shown}，可用：{known}。There is no embedding model {shown}; "
-            f"available: {known}."
+            f"未知的向量模型 {shown}，可用：{known or '无，见 docs/retrieval.zh-CN.md'}。"
+            f"There is no embedding model {shown}; "
+            f"available: {known or 'none, see docs/retrieval.md'}."
         )
 
 

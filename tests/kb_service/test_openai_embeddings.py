@@ -25,6 +25,17 @@ async def test_openais_client_gets_vectors(make_settings: Make) -> None:
         await check(gate, client)
 
 
+async def test_without_a_model_the_error_says_where_to_set_one(make_settings: Make) -> None:
+    async with (
+        on_a_socket(make_settings()) as url,
+        openai.AsyncOpenAI(
+            api_key="unused", base_url=f"{url}/v1", default_headers=READER, max_retries=0
+        ) as client,
+    ):
+        with pytest.raises(openai.NotFoundError, match="available: none, see docs"):
+            await client.embeddings.create(model="text-embedding-3-small", input="x")
+
+
 async def check(gate: Gate, client: openai.AsyncOpenAI) -> None:
     one = await client.embeddings.create(model="gate", input="年假")  # it asks for base64
     assert (one.data[0].embedding, one.model) == ([1.0, 2.0], "gate")
