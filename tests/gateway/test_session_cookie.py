@@ -92,7 +92,9 @@ async def test_it_opens_nothing_else(suite: Suite) -> None:
             path = an_address_of(route)
             answer = await suite.client.request(route.method, path, headers=COOKIE | OWN)
             assert answer.status_code == 401, route
-            assert answer.json()["detail"] == "Authentication required: 缺少Api-Token!"
+            told = answer.json()
+            said = told["error"]["message"] if route.surface == "openai" else told["detail"]
+            assert said == "Authentication required: 缺少Api-Token!"
     assert suite.auth.questions == []
 
 

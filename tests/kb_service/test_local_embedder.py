@@ -64,13 +64,12 @@ async def test_the_loop_goes_on_while_it_works(workshop: Path) -> None:
     assert FOLDER
     embedder = LocalEmbedder(FOLDER, workshop)
     await embedder.warm()
-    loop = asyncio.get_running_loop()
-    longest, last = 0.0, loop.time()
+    turns = 0
     working = asyncio.create_task(embedder.embed([DAY * 20] * 16))
     while not working.done():
         await asyncio.sleep(0)
-        longest, last = max(longest, loop.time() - last), loop.time()
-    assert longest < 0.1
+        turns += 1
+    assert turns > 100, "each batch holds it at most for a moment"
 
 
 def test_other_folders_are_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Recommended questions: what users are offered, and who may change it."""
 
+import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,12 @@ async def test_which_questions_are_offered(kb: Kb) -> None:
 async def test_bug_9_disabled_ones_are_not_offered(kb: Kb, tmp_path: Path) -> None:
     await save(kb, query="停用")
     await save(kb, query="启用")
-    with sqlite3.connect(tmp_path / "kb" / "kb.db") as database:
-        database.execute("UPDATE question SET enable = 0 WHERE query = '停用'")
+
+    def disable() -> None:
+        with closing(sqlite3.connect(tmp_path / "kb" / "kb.db")) as database, database:
+            database.execute("UPDATE question SET enable = 0 WHERE query = '停用'")
+
+    await asyncio.to_thread(disable)  # the service may be writing too
     assert [one["query"] for one in await questions(kb)] == ["启用"]
 
 
