@@ -14,6 +14,7 @@ from servicekit.errors import Conflict, Invalid, NotFound
 
 _MOST_LISTS = 100
 _LONGEST_WORD = 64
+_MOST_WORDS_TOGETHER = 100_000  # to search for them anew takes a second
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class WordLists:
         async with self._one_change:
             if len(self._screen.lists) >= _MOST_LISTS:
                 raise Invalid(f"There are {_MOST_LISTS} word lists already. 词表数量已达上限。")
+            self._check_total(new)
             list_id = await self._store.add(new)
             if list_id is None:
                 raise Conflict(f"{new.name} is taken. 名称已存在。")
@@ -77,7 +79,16 @@ class WordLists:
             await self._screen.load()
             logger.info("word list %s was removed by %s", list_id, by)
 
+    def _check_total(self, changed: WordList) -> None:
+        others = sum(len(one.words) for one in self._screen.lists if one.id != changed.id)
+        if others + len(changed.words) > _MOST_WORDS_TOGETHER:
+            raise Invalid(
+                f"All lists together have at most {_MOST_WORDS_TOGETHER} words."
+                " 全部词表的总词数已达上限。"
+            )
+
     async def _keep(self, by: str, changed: WordList) -> WordList:
+        self._check_total(changed)
         if not await self._store.change(changed):
             raise Conflict(f"{changed.name} is taken. 名称已存在。")
         return await self._done(by, changed.id)

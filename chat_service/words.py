@@ -104,15 +104,13 @@ class WordFilter:
         return _MASK * len(word) if found_by.action == MASK else found_by.replacement
 
 
-def folded(text: str) -> tuple[str, list[int]]:
+def folded(text: str) -> tuple[str, Sequence[int]]:
     """The text as it is compared, and for each of its characters where it comes from."""
-    parts: list[str] = []
-    places: list[int] = []
-    for place, character in enumerate(text):
-        part = _folded(character)
-        parts.append(part)
-        places += [place] * len(part)
-    return "".join(parts), places
+    parts = [_folded(character) for character in text]
+    shape = "".join(parts)
+    if len(shape) == len(text) and "" not in parts:
+        return shape, range(len(text))
+    return shape, [place for place, part in enumerate(parts) for _ in part]
 
 
 @cache

@@ -23,6 +23,12 @@ async def add(chat: Chat, **values: Any) -> int:
     return list_id
 
 
+async def add_words(chat: Chat, name: str, number: int) -> httpx.Response:
+    words = [f"{name}{n}" for n in range(number)]
+    body = {"name": name, "action": "mask", "words": words, "enabled": False}
+    return await chat.post(LISTS, body, headers=ADMIN)
+
+
 async def hits(chat: Chat) -> list[dict[str, Any]]:
     async with asyncio.timeout(20):
         while True:
@@ -121,6 +127,9 @@ async def test_lists_are_managed(chat: Chat) -> None:
         (await chat.post(LISTS, {"name": "表", "action": "mask"}, headers=ADMIN), 409),
         (await chat.post(LISTS, {"name": "x", "action": "shout"}, headers=ADMIN), 422),
         (await chat.post(f"{path}/import", {"text": "长" * 65}, headers=ADMIN), 422),
+        (await add_words(chat, "a", 50_000), 201),
+        (await add_words(chat, "b", 49_996), 201),
+        (await add_words(chat, "c", 1), 422),
         (await chat.client.patch(path, json={"name": None}, headers=ADMIN), 422),
         (await chat.client.get(LISTS), 403),
         (await chat.client.delete(path, headers=ADMIN), 204),
