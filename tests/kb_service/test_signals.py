@@ -142,3 +142,21 @@ async def test_within_a_process_a_signal_is_a_call(number: int) -> None:
         await process.begun.acquire()
     await signals.close()
     assert process.calls == number
+
+
+async def test_closing_ends_readers_whatever_they_are_doing() -> None:
+    process = Process()
+    process.may_end.set()
+    async with redis(free_port()) as url:
+        for turns in range(40):
+            signals = [
+                await open_signals(process.work, redis_url=url, workers=1) for _ in range(2)
+            ]
+            await signals[0].send(3)
+            async with asyncio.timeout(30):
+                await process.begun.acquire()
+            for _ in range(5 * turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(30):
+                for each in signals:
+                    await each.close()
