@@ -18,7 +18,7 @@ _FUNCTIONS = {
         "sqrt", "exp", "log", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan",
         "floor", "ceil", "degrees", "radians",
     )
-} | {"abs": abs, "round": round, "min": min, "max": max}  # fmt: skip
+} | {"abs": abs, "min": min, "max": max}  # fmt: skip
 _WRITTEN = str.maketrans(
     {"×": "*", "÷": "/", "（": "(", "）": ")", "，": ",", "＋": "+", "－": "-", "−": "-"}
 )
@@ -47,7 +47,8 @@ async def _run(expression: str) -> str:
 def calculate(expression: str) -> str:
     """Raises ToolFailed."""
     written = expression.translate(_WRITTEN).replace("^", "**").strip()
-    evaluator = SimpleEval(functions=_FUNCTIONS, names={"pi": math.pi, "e": math.e})
+    functions = {**_FUNCTIONS, "round": _round}
+    evaluator = SimpleEval(functions=functions, names={"pi": math.pi, "e": math.e})
     # Numbers and what is done with them: no text, lists, attributes or comparisons.
     nodes = {kind: handler for kind, handler in evaluator.nodes.items() if kind in _ALLOWED}
     evaluator.nodes = nodes | {ast.Constant: _constant}
@@ -90,6 +91,13 @@ def _power(base: Any, exponent: Any) -> Any:
     if whole and _bits(base) * exponent > _MOST_BITS:
         raise ToolFailed(f"more than {_MOST_DIGITS} digits 数字过大")
     return base**exponent
+
+
+def _round(value: Any, digits: int | None = None) -> Any:
+    """Python reckons with ten to the power of the digits, however many they are."""
+    if digits is not None and abs(digits) > _MOST_DIGITS:
+        raise ToolFailed(f"more than {_MOST_DIGITS} digits 数字过大")
+    return round(value, digits)
 
 
 def _bits(value: float) -> int:
