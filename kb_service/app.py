@@ -256,10 +256,9 @@ async def _start(
         kept_vectors=kept_vectors,
     )
     for work in (
-        *(sweep.run(), rebuild.run(), runner.run(), tally.run(), eval_runner.run()),
+        *(sweep.run(), sweep.run_purge(), rebuild.run(), follower.run(), parsers.run()),
+        *(runner.run(), eval_runner.run(), tally.run()),
         _in_background(app.state.context, parsers, rows, settings),
-        follower.run(),
-        parsers.run(),
     ):
         await stack.enter_async_context(_running(work))
 

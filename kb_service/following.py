@@ -1,17 +1,15 @@
 """Tells this process's memory what other processes of the service have changed."""
 
 import asyncio
-import logging
 
 from kb_service.catalog import LiveCatalog
 from kb_service.chunk_entities import ChunkEdit
 from kb_service.indexer import unpack
 from kb_service.library import Library
 from kb_service.overlays import hidden_by
+from kb_service.repeating import repeat
 from kb_service.sharing import Sharing
 from kb_service.store import ChangeStore, KbState
-
-logger = logging.getLogger(__name__)
 
 
 class Follower:
@@ -28,12 +26,8 @@ class Follower:
 
     async def run(self) -> None:
         """For as long as the service runs; a search asks the memory alone."""
-        while self._sharing.look_every:
-            await asyncio.sleep(self._sharing.look_every)
-            try:
-                await self.once()
-            except Exception:  # the boundary of a background task: the next look tries again
-                logger.exception("changes of other processes cannot be read for now")
+        if self._sharing.look_every:
+            await repeat(self.once, every=self._sharing.look_every)
 
     async def once(self) -> None:
         changed = await self._changes.news()

@@ -25,6 +25,7 @@ import orjson
 from kb_service.entities import ChunkOptions, CustomDoc, ParseOptions, SplitPreview
 from kb_service.loaders import LoadFault
 from kb_service.loaders.libreoffice import remove_folders, remove_leftovers
+from kb_service.repeating import repeat
 from kb_service.vectors import SparseVector
 
 _ROOT = Path(__file__).parent.parent
@@ -97,18 +98,7 @@ class ParserPool:
 
         A child keeps the memory that its largest document took, hundreds of megabytes after OCR.
         """
-        while True:
-            await asyncio.sleep(self._kept / 2)
-            now = monotonic()
-            stale = [
-                one for one in self._idle if one.is_used and now - one.idle_since >= self._kept
-            ]
-            for child in stale:
-                self._idle.remove(child)
-            for child in stale:
-                await child.kill()
-            if stale and not self._idle:
-                await self.warm()
+        await repeat(self._let_go, every=self._kept / 2)
 
     async def close(self) -> None:
         while self._idle:
@@ -180,6 +170,16 @@ class ParserPool:
                     yield batch
             await child.send({"end": True})
             yield _batch(await child.receive())
+
+    async def _let_go(self) -> None:
+        now = monotonic()
+        stale = [one for one in self._idle if one.is_used and now - one.idle_since >= self._kept]
+        for child in stale:
+            self._idle.remove(child)
+        for child in stale:
+            await child.kill()
+        if stale and not self._idle:
+            await self.warm()
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator["_Child"]:

@@ -16,6 +16,7 @@ from kb_service.embeddings.available import Embedders, EmbeddingModel
 from kb_service.entities import KnowledgeBase, NewJob, Owner, ParseOptions
 from kb_service.errors import Superseded
 from kb_service.jobs.queue import Queue
+from kb_service.repeating import repeat
 from kb_service.store import Placement, PlacementStore
 
 _EVERY = 60.0
@@ -38,33 +39,25 @@ class EmbeddingState:
 class Rebuild:
     def __init__(self, rows: PlacementStore, queue: Queue, embedders: Embedders) -> None:
         self._rows, self._queue, self._embedders = rows, queue, embedders
-        self._called = asyncio.Event()
+        self._bell = asyncio.Event()
         self._warned = set[tuple[int, str]]()
 
     async def run(self) -> None:
         """For as long as the service runs, at once to begin with."""
-        while True:
-            self._called.clear()
-            try:
-                with anyio.CancelScope(shield=True):
-                    await self.once()
-            except Exception:  # the boundary of a background task: the next round tries again
-                logger.exception("files could not be moved to their embedding model")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY):
-                    await self._called.wait()
+        await repeat(self.once, every=_EVERY, bell=self._bell)
 
     def call(self) -> None:
         """A knowledge base was given another model."""
-        self._called.set()
+        self._bell.set()
 
     async def once(self) -> None:
-        for placement in await self._rows.all():
-            wanted = self._embedders.wanted(placement.chosen)
-            if wanted and self._is_to_move(placement, wanted):
-                await self._move(placement, wanted)
-            elif self._embedders.of_collection(placement.collection) is None:
-                self._warn(placement)
+        with anyio.CancelScope(shield=True):  # no statement is left in the middle
+            for placement in await self._rows.all():
+                wanted = self._embedders.wanted(placement.chosen)
+                if wanted and self._is_to_move(placement, wanted):
+                    await self._move(placement, wanted)
+                elif self._embedders.of_collection(placement.collection) is None:
+                    self._warn(placement)
 
     async def state(self, kb: KnowledgeBase) -> EmbeddingState:
         wanted = self._embedders.wanted("" if kb.follows_default_model else kb.embed_model)

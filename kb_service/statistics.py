@@ -3,8 +3,6 @@
 A kill of the process loses what was counted in the last seconds; a stop loses nothing.
 """
 
-import asyncio
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,14 +10,13 @@ import anyio
 
 from kb_service.entities import KnowledgeBase, Missed, SearchCounts, SearchFilter, Statistics
 from kb_service.question_keys import LONGEST, question_key
+from kb_service.repeating import attempt, repeat
 from kb_service.search import Passage, Search
 from kb_service.store import MISSED_KEPT, StatisticsStore
 from kb_service.wording import Wording
 
 _WRITTEN_EVERY = 5.0  # seconds
 _ASKED_MAX = 1_000  # distinct questions of a knowledge base in that time
-
-logger = logging.getLogger(__name__)
 
 
 class Tally:
@@ -69,18 +66,13 @@ class Tally:
                     raise
 
     async def catch_up(self) -> None:
-        """The same for whom it is no reason to fail."""
-        try:
-            await self.write()
-        except Exception:  # a boundary: what was counted is kept and tried again
-            logger.exception("statistics could not be written")
+        """The same for whom it is no reason to fail: what was counted is kept."""
+        await attempt(self.write)
 
     async def run(self) -> None:
         """Until cancelled, and then once more."""
         try:
-            while True:
-                await asyncio.sleep(self._every)
-                await self.catch_up()
+            await repeat(self.write, every=self._every)
         finally:
             with anyio.CancelScope(shield=True):
                 await self.catch_up()

@@ -15,6 +15,7 @@ from kb_service.errors import LeaseLost
 from kb_service.evaluation.figures import figures_of
 from kb_service.evaluation.judging import judged
 from kb_service.evaluation_entities import Circumstances, Item, Outline, Result, Run, RunOptions
+from kb_service.repeating import repeat
 from kb_service.search import Passage
 from kb_service.store import EvalRunStore, EvalSetStore
 
@@ -65,21 +66,15 @@ class Runner:
 
     async def run(self) -> None:
         """For as long as the service runs, one run at a time."""
-        while True:
-            self._bell.clear()
-            while run := await self._next():
-                await self._work(run)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY):
-                    await self._bell.wait()
+        await repeat(self._work_off, every=_EVERY, bell=self._bell)
+
+    async def _work_off(self) -> None:
+        while run := await self._next():
+            await self._work(run)
 
     async def _next(self) -> Run | None:
-        try:
-            await self._runs.recover(all_of_them=False)
-            return await self._runs.claim()
-        except Exception:  # the boundary of a background task: it looks again soon
-            logger.exception("evaluation runs cannot be claimed for now")
-            return None
+        await self._runs.recover(all_of_them=False)
+        return await self._runs.claim()
 
     async def _work(self, run: Run) -> None:
         try:

@@ -1,6 +1,5 @@
 """What nobody else mends: jobs of workers that died, signals that were lost, rows grown old."""
 
-import asyncio
 import logging
 from datetime import UTC, datetime
 
@@ -9,10 +8,10 @@ import anyio
 from kb_service.content import ContentFolder
 from kb_service.indexer import Indexer
 from kb_service.jobs.team import Team
+from kb_service.repeating import repeat
 from kb_service.store import ChangeStore, EmbeddingStore, JobStore, LeaseStore
 
-_EVERY = 15.0
-_PURGE_AFTER = 240  # rounds: an hour
+_EVERY, _PURGED_EVERY = 15.0, 3_600.0
 
 logger = logging.getLogger(__name__)
 
@@ -35,27 +34,23 @@ class Sweep:
 
     async def run(self) -> None:
         """For as long as the service runs, at once to begin with."""
-        rounds = 0
-        while True:
-            try:
-                with anyio.CancelScope(shield=True):
-                    await self.once()
-                    if rounds % _PURGE_AFTER == 0:
-                        await self._purge()
-            except Exception:  # the boundary of a background task: the next round tries again
-                logger.exception("the sweep failed")
-            rounds += 1
-            await asyncio.sleep(_EVERY)
+        await repeat(self._mend, every=_EVERY)
 
-    async def once(self) -> None:
-        if found := await self._leases.recover():
-            logger.warning("%d jobs had lost their worker", found)
-        if await self._leases.has_queued():
-            self._team.call()
-        await self._indexer.clean()
+    async def run_purge(self) -> None:
+        """The same, of what has only grown old."""
+        await repeat(self._purge, every=_PURGED_EVERY)
+
+    async def _mend(self) -> None:
+        with anyio.CancelScope(shield=True):  # no statement is left in the middle
+            if found := await self._leases.recover():
+                logger.warning("%d jobs had lost their worker", found)
+            if await self._leases.has_queued():
+                self._team.call()
+            await self._indexer.clean()
 
     async def _purge(self) -> None:
-        await self._changes.trim()
-        for kb_id, content_id in await self._jobs.purge(datetime.now(UTC)):
-            await self._content.remove(kb_id, content_id)
-        await self._kept_vectors.trim()
+        with anyio.CancelScope(shield=True):
+            await self._changes.trim()
+            for kb_id, content_id in await self._jobs.purge(datetime.now(UTC)):
+                await self._content.remove(kb_id, content_id)
+            await self._kept_vectors.trim()

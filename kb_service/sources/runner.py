@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from random import SystemRandom
 
 import anyio
 
 from kb_service.entities import KnowledgeBase
 from kb_service.errors import LeaseLost
+from kb_service.repeating import repeat
 from kb_service.source_entities import Source
 from kb_service.sources.crawl import Crawl, Tally
 from kb_service.store import SourceStore
@@ -41,23 +42,12 @@ class Runner:
     async def run(self) -> None:
         """For as long as the service runs; what is being run when it ends is given back."""
         async with asyncio.TaskGroup() as group:
-            while True:
-                self._bell.clear()
-                while source := await self._next():
-                    self._running += 1
-                    group.create_task(self._work(source))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_EVERY):
-                        await self._bell.wait()
+            await repeat(partial(self._start_due, group), every=_EVERY, bell=self._bell)
 
-    async def _next(self) -> Source | None:
-        if self._running >= _AT_ONCE:
-            return None
-        try:
-            return await self._sources.claim()
-        except Exception:  # the boundary of a background task: it looks again soon
-            logger.exception("sources cannot be claimed for now")
-            return None
+    async def _start_due(self, group: asyncio.TaskGroup) -> None:
+        while self._running < _AT_ONCE and (source := await self._sources.claim()):
+            self._running += 1
+            group.create_task(self._work(source))
 
     async def _work(self, source: Source) -> None:
         try:
