@@ -24,13 +24,11 @@ from chat_service.api import (
     mcp,
     models,
     openai,
+    prompts,
     search,
     server,
     usage,
     words,
-)
-from chat_service.api import (
-    prompts as prompts_api,
 )
 from chat_service.api.mcp import McpEndpoint
 from chat_service.chat_completions import ChatCompletions
@@ -41,10 +39,11 @@ from chat_service.llm.guard import Deadlines
 from chat_service.mcp_tools import Tools
 from chat_service.metering import Meter
 from chat_service.moderation import ModerationEndpoint
-from chat_service.outbox import Outbox
+from chat_service.outbox import CHECKPOINT_SECONDS, Outbox
 from chat_service.outside import Outside
 from chat_service.prompt_registry import Prompts
 from chat_service.registry import ModelRegistry
+from chat_service.repeating import repeat
 from chat_service.screening import Screen
 from chat_service.sealing import master_key
 from chat_service.settings import ChatSettings
@@ -59,6 +58,14 @@ from servicekit.http import ServiceClient, open_session
 from servicekit.identity import CallerVerifier
 from servicekit.logs import configure_logs
 
+_SURFACES = (
+    *(chat, search, agent, completion, llm_models, server),
+    *(mcp, openai),
+    *(models, usage, prompts, words),
+)
+_CAUGHT_UP_EVERY = 2.0  # seconds
+_WRITTEN_EVERY = 1.0
+_SWEPT_EVERY = 3600.0
 _LAST_ANSWERS = 6.0  # seconds for streams that the server cancelled to be stored
 
 
@@ -66,18 +73,8 @@ def create_app(settings: ChatSettings | None = None) -> FastAPI:
     settings = settings or ChatSettings.load()
     app = build_app(title="Chat2LLM chat_service", lifespan=_lifespan(settings))
     # Not included: FastAPI would make each route anew, and match it twice for every request.
-    app.routes.extend(chat.router.routes)
-    app.routes.extend(search.router.routes)
-    app.routes.extend(agent.router.routes)
-    app.routes.extend(completion.router.routes)
-    app.routes.extend(llm_models.router.routes)
-    app.routes.extend(server.router.routes)
-    app.routes.extend(mcp.router.routes)
-    app.routes.extend(openai.router.routes)
-    app.routes.extend(models.router.routes)
-    app.routes.extend(usage.router.routes)
-    app.routes.extend(prompts_api.router.routes)
-    app.routes.extend(words.router.routes)
+    for surface in _SURFACES:
+        app.routes.extend(surface.router.routes)
     return app
 
 
@@ -135,13 +132,7 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
                 answering=app.state.answering, models=vendor_models, kb=kb
             )
             _add_unstored_modes(app, settings, vendor_models, kb, outside)
-            workers = [
-                asyncio.create_task(outbox.run()),
-                asyncio.create_task(registry.follow()),
-                asyncio.create_task(prompts.follow()),
-                asyncio.create_task(screen.run()),
-                asyncio.create_task(meter.run()),
-            ]
+            workers = _start_workers(outbox, registry, prompts, screen, meter)
             try:
                 yield
             finally:
@@ -151,6 +142,25 @@ def _lifespan(settings: ChatSettings) -> Callable[[FastAPI], AbstractAsyncContex
                 await asyncio.gather(*workers, return_exceptions=True)
 
     return lifespan
+
+
+def _start_workers(
+    outbox: Outbox, registry: ModelRegistry, prompts: Prompts, screen: Screen, meter: Meter
+) -> list[asyncio.Task[None]]:
+    return [
+        asyncio.create_task(work)
+        for work in (
+            repeat(outbox.checkpoint, every=CHECKPOINT_SECONDS),
+            repeat(outbox.deliver, every=CHECKPOINT_SECONDS),
+            repeat(registry.catch_up, every=_CAUGHT_UP_EVERY),
+            repeat(prompts.catch_up, every=_CAUGHT_UP_EVERY),
+            repeat(screen.catch_up, every=_CAUGHT_UP_EVERY),
+            repeat(screen.write, every=_WRITTEN_EVERY, at_the_end=True),
+            repeat(meter.write, every=_WRITTEN_EVERY, at_the_end=True),
+            repeat(screen.sweep, every=_SWEPT_EVERY),
+            repeat(meter.sweep, every=_SWEPT_EVERY),
+        )
+    ]
 
 
 def _registry(settings: ChatSettings, vendors: Vendors, database: Database) -> ModelRegistry:

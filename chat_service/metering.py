@@ -3,8 +3,6 @@
 What was counted is written down every second: a kill of the process loses what came since.
 """
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -12,21 +10,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-import anyio
-
 from chat_service.errors import QuotaUsedUp
 from chat_service.store import UsageStore
 from chat_service.usage_entities import Account, Quota, Used
 from chat_service.vendors import Vendor
+from chat_service.write_behind import WriteBehind
 
-_WRITTEN_EVERY = 1.0  # seconds
 _QUOTAS_FOR = 3.0  # seconds that quotas are taken for what they were
-_SWEPT_EVERY = 3600.0
 _DAY = 86_400
 
 account: ContextVar[Account | None] = ContextVar("account", default=None)
-
-logger = logging.getLogger(__name__)
 
 
 def note_knowledge_base(name: str) -> None:
@@ -58,8 +51,7 @@ class Meter:
         self._store, self._prices, self._clock = store, prices, clock
         self._defaults = {"client": client_daily, "user": user_daily}
         self._retention_days = retention_days
-        self._unwritten: list[Used] = []
-        self._writing = anyio.Lock()
+        self._calls = WriteBehind(store.add)
         self._quotas: dict[tuple[str, str, str | None], int] = {}
         self._quotas_until = 0.0
 
@@ -85,7 +77,7 @@ class Meter:
             completion_tokens=tokens[1],
             is_estimated=estimated,
         )
-        self._unwritten.append(self._priced(used))
+        self._calls.note(self._priced(used))
 
     def forget_quotas(self) -> None:
         """An operator changed them here: the next request sees it."""
@@ -96,7 +88,7 @@ class Meter:
         day = self._clock().strftime("%Y-%m-%d")
         pending = sum(
             used.tokens
-            for used in self._unwritten
+            for used in self._calls.unwritten
             if used.day == day
             and used.account.client_id == client_id
             and user_id in (None, used.account.user_id)
@@ -104,40 +96,12 @@ class Meter:
         return pending + await self._store.used(day, client_id, user_id)
 
     async def write(self) -> None:
-        # Shielded: cancelled in the middle, nobody would know whether it was written.
-        with anyio.CancelScope(shield=True):
-            async with self._writing:
-                written = len(self._unwritten)
-                if written:
-                    await self._store.add(self._unwritten[:written])
-                    del self._unwritten[:written]
+        await self._calls.write()
 
-    async def run(self) -> None:
-        """Until cancelled, and then once more."""
-        swept = -_SWEPT_EVERY
-        try:
-            while True:
-                await asyncio.sleep(_WRITTEN_EVERY)
-                await self._catch_up()
-                if time.monotonic() - swept > _SWEPT_EVERY:
-                    swept = time.monotonic()
-                    await self._sweep()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._catch_up()
-
-    async def _catch_up(self) -> None:
-        try:
-            await self.write()
-        except Exception:  # a boundary: what was counted is kept and tried again
-            logger.exception("usage could not be written")
-
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Forget what is too old."""
         oldest = self._clock() - timedelta(days=self._retention_days)
-        try:
-            await self._store.forget(before=oldest.strftime("%Y-%m-%d"))
-        except Exception:  # a boundary: the next time it is more
-            logger.exception("old usage could not be removed")
+        await self._store.forget(before=oldest.strftime("%Y-%m-%d"))
 
     async def _limit(self, who: Account, per: str) -> int:
         if time.monotonic() >= self._quotas_until:

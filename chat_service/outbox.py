@@ -5,7 +5,6 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from chat_service.store import OutboxStore, Parcel
 from servicekit.errors import ServiceError
 
 DONE, FAILED, INTERRUPTED = "done", "failed", "interrupted"
-_EVERY = 2.0
+CHECKPOINT_SECONDS = 2.0
 _LEASE = 10.0
 _LONGEST_BACK_OFF = 60.0
 _FINISH_TIMEOUT = 5.0
@@ -50,7 +49,7 @@ class Draft:
 
 
 class Outbox:
-    """Stores answers; `run` keeps checkpoints of the live ones and delivers what is due.
+    """Stores answers; keeps checkpoints of the live ones and delivers what is due.
 
     Several processes may share one database: a row's `due_at` is its lease.
     """
@@ -84,16 +83,10 @@ class Outbox:
             async with asyncio.timeout(within):
                 await self._idle.wait()
 
-    async def run(self) -> None:
-        """Checkpoints and deliveries, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_for_ever(self.checkpoint))
-            group.create_task(_for_ever(self.deliver))
-
     async def checkpoint(self) -> None:
         """Keep what the streams that last longer have produced so far."""
         async with self._writing:
-            begun_before = time.monotonic() - _EVERY
+            begun_before = time.monotonic() - CHECKPOINT_SECONDS
             drafts = [draft for draft in self._live if draft.begun_at <= begun_before]
             if not drafts:
                 return
@@ -148,15 +141,6 @@ class Outbox:
             if error.status >= 500:
                 raise
             logger.warning("turn %s takes no answer any more: %s", turn.id, error)
-
-
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await work()
-        except Exception:  # a background worker's loop outlives any failure
-            logger.exception("the outbox failed; it goes on")
-        await asyncio.sleep(_EVERY)
 
 
 def _now() -> float:

@@ -67,15 +67,10 @@ class Prompts:
         self._edited = {(row.kind, row.name): row for row in await self._store.newest()}
         self._of_folder = await asyncio.to_thread(_read, self._folder)
 
-    async def follow(self, *, every: float = 2) -> None:
-        """Take over what others change, for ever."""
-        while True:
-            await asyncio.sleep(every)
-            try:
-                if await self._state() != self._seen:
-                    await self.load()
-            except Exception:  # whatever it is, the prompts stay as they are until it is over
-                logger.exception("the prompts could not be read again")
+    async def catch_up(self) -> None:
+        """Take over what others changed."""
+        if await self._state() != self._seen:
+            await self.load()
 
     async def put(self, by: str, kind: str, name: str, text: str) -> Template:
         """A new version. Raises Invalid, Conflict."""

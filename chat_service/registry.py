@@ -36,15 +36,10 @@ class ModelRegistry:
         self._seen = registered.revision
         self._rows = {row.name: row for row in registered.models}
 
-    async def follow(self, *, every: float = 2) -> None:
-        """Take over what other processes change, for ever."""
-        while True:
-            await asyncio.sleep(every)
-            try:
-                if await self._store.revision() != self._seen:
-                    await self.load()
-            except Exception:  # whatever it is, the models stay as they are until it is over
-                logger.exception("the models could not be read again")
+    async def catch_up(self) -> None:
+        """Take over what other processes changed."""
+        if await self._store.revision() != self._seen:
+            await self.load()
 
     def listed(self) -> list[Vendor]:
         """All that may be managed: those that are configured, added or usable, by name."""

@@ -4,12 +4,8 @@ Lists act at once in the process where they are changed, and within seconds in t
 """
 
 import asyncio
-import logging
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-
-import anyio
 
 from chat_service.errors import QuestionRefused, WordsBlocked
 from chat_service.metering import account
@@ -17,12 +13,9 @@ from chat_service.store import WordStore
 from chat_service.usage_entities import Account
 from chat_service.word_entities import Hit, Place, WordList
 from chat_service.words import Matcher, WordFilter
+from chat_service.write_behind import WriteBehind
 
-_EVERY = 2.0
-_SWEPT_EVERY = 3600.0
 _NOBODY = Account("", "", "")
-
-logger = logging.getLogger(__name__)
 
 
 class Moderation(Protocol):
@@ -40,7 +33,7 @@ class Screen:
         self._store, self._moderation = store, moderation
         self._retention_days = retention_days
         self._matchers: dict[Place, Matcher] = {}
-        self._unwritten: list[Hit] = []
+        self._hits = WriteBehind(store.note)
         self._seen = -1
         self.lists: list[WordList] = []
 
@@ -49,38 +42,18 @@ class Screen:
         self.lists = await self._store.load()
         self._matchers = await asyncio.to_thread(_matchers, self.lists)
 
-    async def run(self) -> None:
-        """Follow what other processes change and write down what was found, until cancelled."""
-        swept = -_SWEPT_EVERY
-        try:
-            while True:
-                await asyncio.sleep(_EVERY)
-                is_due = time.monotonic() - swept > _SWEPT_EVERY
-                await self._keep_up(sweep=is_due)
-                swept = time.monotonic() if is_due else swept
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._keep_up(sweep=False)
+    async def catch_up(self) -> None:
+        """Take over what other processes changed."""
+        if await self._store.revision() != self._seen:
+            await self.load()
 
-    async def _keep_up(self, *, sweep: bool) -> None:
-        try:
-            await self.write()
-            if await self._store.revision() != self._seen:
-                await self.load()
-            if sweep:
-                oldest = datetime.now(UTC) - timedelta(days=self._retention_days)
-                await self._store.forget(before=oldest)
-        except Exception:  # whatever it is, the lists stay as they are until it is over
-            logger.exception("word lists could not be read, or hits not written")
+    async def sweep(self) -> None:
+        """Forget hits that are too old."""
+        oldest = datetime.now(UTC) - timedelta(days=self._retention_days)
+        await self._store.forget(before=oldest)
 
     async def write(self) -> None:
-        hits, self._unwritten = self._unwritten, []
-        if hits:
-            try:
-                await self._store.note(hits)
-            except BaseException:
-                self._unwritten = hits + self._unwritten
-                raise
+        await self._hits.write()
 
     async def question(self, text: str) -> str:
         """As the model may read it. Raises WordsBlocked, QuestionRefused."""
@@ -123,9 +96,7 @@ class Screen:
         for number, hits in words.found.items():
             found_by = words.lists[number]
             about = (found_by.name, found_by.action, found_in)
-            self._unwritten.append(
-                Hit(*about, who.mode[:40], who.client_id, who.user_id, hits, now)
-            )
+            self._hits.note(Hit(*about, who.mode[:40], who.client_id, who.user_id, hits, now))
 
 
 def _matchers(lists: list[WordList]) -> dict[Place, Matcher]:
