@@ -18,6 +18,7 @@ class Follower:
     ) -> None:
         self._changes, self._catalog, self._library = changes, catalog, library
         self._sharing = sharing
+        self._behind: set[int] | None = set()
         self._shown: dict[int, dict[int, tuple[int, str]]] = {}
 
     async def begin(self) -> None:
@@ -30,9 +31,14 @@ class Follower:
             await repeat(self.once, every=self._sharing.look_every)
 
     async def once(self) -> None:
-        changed = await self._changes.news()
-        for kb_id in await self._library.ids() if changed is None else changed:
+        news = await self._changes.news()
+        # Kept until it is caught up with: no news comes twice, and any of this may fail.
+        self._behind = None if news is None or self._behind is None else self._behind | news
+        if self._behind is None:
+            self._behind = await self._library.ids()
+        for kb_id in tuple(self._behind):
             await self._catch_up(kb_id)
+            self._behind.remove(kb_id)
 
     async def _catch_up(self, kb_id: int) -> None:
         if not await self._library.read_again(kb_id):

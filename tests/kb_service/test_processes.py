@@ -10,9 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from kb_service.catalog import LiveCatalog
 from kb_service.embeddings.available import Embedders
+from kb_service.following import Follower
+from kb_service.library import Library
 from kb_service.models import ChangeRow, VersionRow
 from kb_service.settings import KbSettings
+from kb_service.sharing import TOGETHER
 from kb_service.store import ChangeStore, VersionStore
 from servicekit.database import Database, sqlite_url
 from tests.kb_service.conftest import OWNER, READER, Kb, connected, on_a_socket
@@ -182,4 +186,48 @@ async def test_changes_are_read_whatever_order_they_are_committed_in(
     assert await changes.news() == set()
     clock.now += 3_000  # asleep for so long that changes may have been trimmed
     assert await changes.news() is None
+    await database.close()
+
+
+class FailingLibrary(Library):
+    """Of three knowledge bases that are read again while nothing is broken."""
+
+    def __init__(self) -> None:
+        self.broken, self.read = True, list[int]()
+
+    async def ids(self) -> set[int]:
+        if self.broken:
+            raise OSError("the database is away")
+        return {1, 2, 3}
+
+    async def read_again(self, kb_id: int) -> bool:
+        if self.broken:
+            raise OSError("the database is away")
+        self.read.append(kb_id)
+        return False
+
+
+async def test_what_could_not_be_caught_up_with_is_tried_again(
+    make_settings: Make, tmp_path: Path
+) -> None:
+    make_settings()
+    database, clock = (
+        Database(sqlite_url(tmp_path / "kb" / "kb.db"), package="kb_service"),
+        Clock(),
+    )
+    library = FailingLibrary()
+    follower = Follower(ChangeStore(database, clock=clock), LiveCatalog(), library, TOGETHER)
+    await follower.begin()
+    async with database.transaction() as session:
+        session.add_all([ChangeRow(kb_id=1), ChangeRow(kb_id=2)])
+    for asleep, expected in ((0, [1, 2]), (3_000, [1, 2, 3])):
+        clock.now += asleep
+        library.broken, library.read = True, []
+        for _ in range(2):
+            with pytest.raises(OSError, match="away"):
+                await follower.once()
+        library.broken = False
+        await follower.once()
+        await follower.once()
+        assert sorted(library.read) == expected
     await database.close()
