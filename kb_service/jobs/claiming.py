@@ -55,9 +55,7 @@ class Claim:
                 continue
             try:
                 is_held = await self._renew()
-            except (
-                Exception
-            ):  # a boundary: the next beat tries again, and the fence holds meanwhile
+            except Exception:  # a boundary: the next beat tries again, the fence holds until then
                 logger.exception("the lease of job %d could not be renewed", self.job.id)
                 continue
             if not is_held and not self._is_over:

@@ -103,9 +103,7 @@ class Runner:
             await asyncio.sleep(_RENEW_AFTER)
             try:
                 is_held = await self._sources.renew(source, tally.result())
-            except (
-                Exception
-            ):  # a boundary: the next time tries again, and the fence holds meanwhile
+            except Exception:  # a boundary: the next time tries again, the fence holds until then
                 logger.exception("the lease of source %d could not be renewed", source.id)
                 continue
             if not is_held:
