@@ -3,7 +3,6 @@
 import shutil
 import sys
 import time
-import unicodedata
 from collections.abc import Sequence
 from typing import Self
 
@@ -48,15 +47,12 @@ class Progress:
 def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     if not rows:
         return
+    from wcwidth import ljust, width  # the service does without this, too
+
     print(f"\n{title} ({len(rows)})")
-    widest = max(_width(name) for name, _ in rows[:_SHOWN])
+    widest = max(width(name) for name, _ in rows[:_SHOWN])
     column = min(widest, shutil.get_terminal_size().columns // 2)
     for name, reason in rows[:_SHOWN]:
-        print(f"  {name}{' ' * max(column - _width(name), 0)}  {' '.join(reason.split())}")
+        print(f"  {ljust(name, column)}  {' '.join(reason.split())}")
     if len(rows) > _SHOWN:
         print(f"  … {len(rows) - _SHOWN} more 另有 {len(rows) - _SHOWN} 条")
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: Chinese characters take two."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from wcwidth import width
 
 from kb_service.app import create_app
 from kb_service.commands import CommandFault, parser, run
@@ -66,14 +67,15 @@ async def test_from_a_table_to_figures_and_back(
     assert "新增 added 3 · 更新 replaced 0 · 未变 unchanged 0 · 无效 invalid 1" in told
     assert "line 6" in told
     assert "nowhere.txt" in told
-    assert await evaluated(kb, "run", "--set", "日常", "--label", "[b]第一次[/b]") == 0
+    assert await evaluated(kb, "run", "--set", "日常", "--label", "第一次\x1b[2J") == 0
     told = capsys.readouterr().out
-    assert "[b]第一次[/b]: 完成 done" in told
+    assert "第一次 [2J: 完成 done" in told  # and the terminal keeps its screen
     figures = dict(line.rsplit(maxsplit=1) for line in told.splitlines() if line[-1:].isdigit())
     assert (figures["hit@1"], figures["正确拒答率 refusals"]) == ("0.500", "1.000")
+    assert len({width(line) for line in told[told.index("指标") :].splitlines()}) == 1
     for arguments, expected in (
         ((), "评测集 set"),
-        (("--set", "日常"), "[b]第一次[/b]"),
+        (("--set", "日常"), "第一次 [2J"),
         (("--set", "日常", "--run", "1"), "期望 expected: nowhere.txt"),
         (("--set", "日常", "--run", "1", "--verdict", "hit"), "1 ✓ 0."),
     ):

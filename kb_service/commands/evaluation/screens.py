@@ -1,11 +1,11 @@
 """How results look on a terminal."""
 
+import shutil
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console, JustifyMethod
-from rich.table import Table
-from rich.text import Text
+from wcwidth import clip, ljust, rjust, width
 
 _NAMES = {
     "hit_at_1": "hit@1",
@@ -34,165 +34,158 @@ _STATES = {
 _OUTCOMES = {"worse": "变差 worse", "better": "变好 better", "same": "不变 same"}
 _SHOWN = 3
 _QUESTIONS = 50
+_CELL = 40
+# What users and documents wrote must neither break lines nor command the terminal.
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
 
 
 def sets(found: list[dict[str, Any]]) -> None:
-    table = _table("评测集 set", "备注 note", "题目 items", "可判定 judged", "运行 runs", texts=2)
-    for one in found:
-        counts = (str(one[name]) for name in ("items", "judged", "runs"))
-        table.add_row(Text(one["name"]), Text(one["note"]), *counts)
-    Console().print(table)
+    _print_table(
+        ("评测集 set", "备注 note", "题目 items", "可判定 judged", "运行 runs"),
+        ([str(one[name]) for name in ("name", "note", "items", "judged", "runs")] for one in found),
+        texts=2,
+    )
 
 
 def imported(done: dict[str, Any]) -> None:
-    console = Console()
-    console.print(
+    _print(
         f"新增 added {done['added']} · 更新 replaced {done['replaced']} · "
         f"未变 unchanged {done['unchanged']} · 无效 invalid {done['invalid']}"
     )
     for bad in done["lines"]:
-        console.print(Text(f"  第 {bad['line']} 行 line {bad['line']}: {bad['reason']}"))
+        _print(f"  第 {bad['line']} 行 line {bad['line']}: {bad['reason']}")
     if done["unknown_files"]:
         names = ", ".join(done["unknown_files"][:20])
-        console.print("知识库中没有的文件 Not in the knowledge base:", Text(names))
+        _print(f"知识库中没有的文件 Not in the knowledge base: {names}")
 
 
 def pulled(done: dict[str, Any]) -> None:
-    console = Console()
-    console.print(f"评价 rated {done['found']} · 新增题目 added {done['added']}")
+    _print(f"评价 rated {done['found']} · 新增题目 added {done['added']}")
     if done["added"]:
-        console.print(
+        _print(
             "请为新题目填写期望的文件或段落后再评测。"
             "Say what should be found for them (eval export, edit, eval import), then run."
         )
 
 
 def exported(done: dict[str, Any]) -> None:
-    Console().print(Text(f"{done['file']} ({done['bytes']} bytes)"))
+    _print(f"{done['file']} ({done['bytes']} bytes)")
 
 
 def runs(found: list[dict[str, Any]]) -> None:
-    table = _table(
-        "#",
-        "状态 state",
-        "说明 label",
-        "hit@1",
-        "hit@5",
-        "MRR",
-        "分块 chunks",
-        "时间 time",
-        texts=3,
-    )
-    for one in found:
-        figures, around = one["figures"] or {}, one["circumstances"] or {}
-        shares = (_share(figures.get(name)) for name in ("hit_at_1", "hit_at_5", "mrr"))
-        table.add_row(
-            str(one["id"]),
-            _state(one),
-            Text(one["label"]),
-            *shares,
-            str(around.get("chunks", "")),
-            _time(one["create_time"]),
-        )
-    Console().print(table)
+    names = ("#", "状态 state", "说明 label", "hit@1", "hit@5", "MRR", "分块 chunks", "时间 time")
+    _print_table(names, map(_run_row, found), texts=3)
+
+
+def _run_row(one: dict[str, Any]) -> list[str]:
+    figures, around = one["figures"] or {}, one["circumstances"] or {}
+    return [
+        str(one["id"]),
+        _state(one),
+        one["label"],
+        *(_share(figures.get(name)) for name in ("hit_at_1", "hit_at_5", "mrr")),
+        str(around.get("chunks", "")),
+        _time(one["create_time"]),
+    ]
 
 
 def run(found: dict[str, Any]) -> None:
-    console = Console()
-    console.print(Text(f"运行 run {_head(found)}: {_state(found)} {found['reason']}".rstrip()))
+    _print(f"运行 run {_head(found)}: {_state(found)} {found['reason']}".rstrip())
     if around := found["circumstances"]:
-        console.print(Text(_around(around)))
+        _print(_around(around))
     if figures := found["figures"]:
-        console.print(
+        _print(
             f"题目 questions {figures['questions']} · 可判定 judged {figures['judged']} · "
             f"应拒答 refusals {figures['refusals']} · 未判定 unjudged {figures['unjudged']} · "
             f"top_k {found['options']['top_k']} · "
             f"score_threshold {found['options']['score_threshold']}"
         )
-        table = _table("指标 figure", "值 value")
-        for name in _NAMES:
-            if _is_shown(name, figures[name]):
-                table.add_row(_name(name, found), _value(name, figures[name]))
-        console.print(table)
+        rows = (
+            (_name(name, found), _value(name, figures[name]))
+            for name in _NAMES
+            if _is_shown(name, figures[name])
+        )
+        _print_table(("指标 figure", "值 value"), rows)
 
 
 def run_with_results(found: dict[str, Any]) -> None:
     run(found)
-    console = Console()
-    console.print(f"\n{found['verdict']} ({len(found['results'])})")
+    print()
+    _print(f"{found['verdict']} ({len(found['results'])})")
     for one in found["results"][:_QUESTIONS]:
-        console.print(Text(f"\n{one['question']}", style="bold"))
-        _print_line(console, f"  期望 expected: {_expected(one)}")
-        _print_found(console, one)
-    _print_rest(console, len(found["results"]))
+        print()
+        _print(one["question"])
+        _print_clipped(f"  期望 expected: {_expected(one)}")
+        _print_found(one)
+    _print_rest(len(found["results"]))
 
 
 def comparison(found: dict[str, Any]) -> None:
-    console = Console()
-    console.print(Text(found["summary"]["zh"], style="bold"))
-    console.print(Text(found["summary"]["en"], style="bold"))
+    _print(found["summary"]["zh"])
+    _print(found["summary"]["en"])
     if found["counts"]["incomparable"]:
-        console.print(
+        _print(
             f"另有 {found['counts']['incomparable']} 题无法比较：只在一次运行中、期望已改或未判定。"
             "These cannot be compared: in one run only, other expectations, or none."
         )
+    _print_figures(found)
+    _print_changes(found)
+    for outcome, shown in _OUTCOMES.items():
+        questions = [one for one in found["items"] if one["outcome"] == outcome]
+        if questions:
+            print()
+            _print(f"{shown} ({len(questions)})")
+            for one in questions[:_QUESTIONS]:
+                _print_pair(one)
+            _print_rest(len(questions))
+
+
+def _print_figures(found: dict[str, Any]) -> None:
     before, after = found["before"], found["after"]
-    table = _table("", _head(before), _head(after), "差 difference")
+    rows = []
     for one in found["figures"]:
         name, sides = one["figure"], (one["before"], one["after"])
         if name in _NAMES and any(_is_shown(name, value) for value in sides):
             values = (_value(name, value) for value in sides)
-            row = _name(name, before, after)
-            table.add_row(row, *values, _difference(name, one["difference"]))
-    console.print(table)
-    _print_changes(console, found)
-    for outcome, shown in _OUTCOMES.items():
-        questions = [one for one in found["items"] if one["outcome"] == outcome]
-        if questions:
-            console.print(f"\n{shown} ({len(questions)})")
-            for one in questions[:_QUESTIONS]:
-                _print_pair(console, one)
-            _print_rest(console, len(questions))
+            difference = _difference(name, one["difference"])
+            rows.append((_name(name, before, after), *values, difference))
+    _print_table(("", _head(before), _head(after), "差 difference"), rows)
 
 
-def _print_changes(console: Console, found: dict[str, Any]) -> None:
+def _print_changes(found: dict[str, Any]) -> None:
     olds, news = (
         found[side]["options"] | (found[side]["circumstances"] or {})
         for side in ("before", "after")
     )
     for name in found["changed"]:
-        console.print(Text(f"  {name}: {_plain(olds.get(name))} → {_plain(news.get(name))}"))
+        _print(f"  {name}: {_plain(olds.get(name))} → {_plain(news.get(name))}")
 
 
-def _print_pair(console: Console, one: dict[str, Any]) -> None:
+def _print_pair(one: dict[str, Any]) -> None:
     before, after = one["before"], one["after"]
-    ranks = f"{_place(before)} → {_place(after)}"
-    console.print(Text.assemble((f"\n{one['question']}", "bold"), f"  {ranks}"))
+    print()
+    _print(f"{one['question']}  {_place(before)} → {_place(after)}")
     if expected := _expected(after or before):
-        _print_line(console, f"  期望 expected: {expected}")
+        _print_clipped(f"  期望 expected: {expected}")
     for shown, side in (("前 before", before), ("后 after", after)):
         if side is not None and (best := _best(side)):
             mark = "✓" if best["right"] else "✗"
-            _print_line(console, f"  {shown} {mark} {best['file_name']}: {best['excerpt']}")
+            _print_clipped(f"  {shown} {mark} {best['file_name']}: {best['excerpt']}")
 
 
-def _print_rest(console: Console, number: int) -> None:
+def _print_rest(number: int) -> None:
     if number > _QUESTIONS:
         rest = number - _QUESTIONS
-        console.print(f"\n… 另有 {rest} 题，用 --json 查看全部。{rest} more: --json has all.")
+        print()
+        _print(f"… 另有 {rest} 题，用 --json 查看全部。{rest} more: --json has all.")
 
 
-def _print_line(console: Console, text: str) -> None:
-    """What does not fit into the line is left away."""
-    console.print(Text(" ".join(text.splitlines())), no_wrap=True, overflow="ellipsis")
-
-
-def _print_found(console: Console, one: dict[str, Any]) -> None:
+def _print_found(one: dict[str, Any]) -> None:
     for rank, passage in enumerate(one["found"][:_SHOWN], 1):
         mark = f"{rank} {'✓' if passage['right'] else '✗'} {passage['score']:.2f}"
-        _print_line(console, f"  {mark} {passage['file_name']}: {passage['excerpt']}")
+        _print_clipped(f"  {mark} {passage['file_name']}: {passage['excerpt']}")
     if not one["found"]:
-        console.print("  未检索到内容 nothing found")
+        _print("  未检索到内容 nothing found")
 
 
 def _best(result: dict[str, Any]) -> dict[str, Any] | None:
@@ -274,10 +267,27 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _table(*columns: str, texts: int = 1) -> Table:
+def _print(text: str) -> None:
+    print(text.translate(_CONTROLS))
+
+
+def _print_clipped(text: str) -> None:
+    """What does not fit into the line is left away."""
+    print(_clipped(text, shutil.get_terminal_size().columns))
+
+
+def _print_table(names: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> None:
     """The first so many columns are texts, the others numbers."""
-    table = Table(box=None, pad_edge=False, header_style="")
-    for number, name in enumerate(columns):
-        justify: JustifyMethod = "left" if number < texts else "right"
-        table.add_column(Text(name), justify=justify, overflow="fold")
-    return table
+    lines = [[_clipped(cell, _CELL) for cell in row] for row in (names, *rows)]
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            (ljust if number < texts else rjust)(cell, widths[number])
+            for number, cell in enumerate(line)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def _clipped(text: str, columns: int) -> str:
+    shown = text.translate(_CONTROLS)
+    return shown if width(shown) <= columns else f"{clip(shown, 0, columns - 1)}…"
