@@ -31,7 +31,7 @@ from chat_service.prompts import DEFAULT, fence, fill
 from chat_service.screening import Screen
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
-from servicekit.errors import ServiceError
+from servicekit.errors import ServiceError, Unavailable, UpstreamError
 
 _RECENT_TURNS = 5
 _STORE_TIMEOUT = 20
@@ -122,7 +122,7 @@ class Answering:
             async with self.recorded(turn, question.session_id) as draft:
                 await self._answer(question, draft, reader, reply or Reply())
         except SessionBusy as busy:
-            await reader.text([str(busy)])
+            await reader.unanswered(busy)
             if question.knowledge_base is not None:
                 await reader.docs(None)
 
@@ -158,7 +158,7 @@ class Answering:
 
     async def _answer(self, question: Question, draft: Draft, reader: Reader, reply: Reply) -> None:
         citations: list[Citation] | None = None
-        failure = ""
+        failure: ServiceError | None = None
         try:
             allowed = await self._models.screen.question(question.query)
             question = replace(question, query=allowed)
@@ -171,13 +171,13 @@ class Answering:
             draft.state = DONE
         except ModelError as error:
             logger.warning("turn %s: %s", draft.turn.id, error.detail)
-            failure = str(error)
+            failure = error
         except ServiceError as error:
             logger.warning("turn %s: %s", draft.turn.id, error)
-            failure = _KB_AWAY
+            failure = Unavailable(_KB_AWAY, retry_after=error.retry_after)
         except Exception:  # the boundary of the stream: it ends with a sentence
             logger.exception("turn %s failed", draft.turn.id)
-            failure = _UNKNOWN_FAILURE
+            failure = UpstreamError(_UNKNOWN_FAILURE)
         if failure:
             await _explain(failure, draft, reader)
         if question.knowledge_base is not None:
@@ -266,12 +266,16 @@ async def _say(speech: AsyncGenerator[list[str], None], draft: Draft, reader: Re
                 await reader.text(tokens)
 
 
-async def _explain(failure: str, draft: Draft, reader: Reader) -> None:
+async def _explain(failure: ServiceError, draft: Draft, reader: Reader) -> None:
     """The sentence that says what went wrong, after what was already said."""
-    sentence = f"\n\n{failure}" if draft.pieces else failure
     draft.state = FAILED
-    draft.pieces.append(sentence)
-    await reader.text([sentence])
+    if draft.pieces:
+        sentence = f"\n\n{failure}"
+        draft.pieces.append(sentence)
+        await reader.text([sentence])
+    else:
+        draft.pieces.append(str(failure))
+        await reader.unanswered(failure)
 
 
 def _said(turns: list[PastTurn]) -> list[Message]:

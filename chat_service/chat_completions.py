@@ -17,7 +17,7 @@ from chat_service.screening import Screen
 from chat_service.suggestions import suggested
 from chat_service.vendors import Vendor
 from chat_service.wire import Source
-from servicekit.errors import Invalid
+from servicekit.errors import Invalid, ServiceError
 
 KB_PREFIX = "kb:"
 
@@ -42,6 +42,7 @@ class Listener(Protocol):
     async def thoughts(self, thoughts: list[str]) -> None: ...
     async def tool_calls(self, deltas: list[Any]) -> None: ...
     async def docs(self, citations: Sequence[Source] | None) -> None: ...
+    async def unanswered(self, failure: ServiceError) -> None: ...
 
 
 class Models(Protocol):

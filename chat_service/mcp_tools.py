@@ -74,6 +74,9 @@ class _Collected:
     async def docs(self, citations: Sequence[Source] | None) -> None:
         self.citations = [one for one in citations or () if isinstance(one, Citation)]
 
+    async def unanswered(self, failure: ServiceError) -> None:
+        await self.text([str(failure)])
+
 
 class Tools:
     """The tools, each a method; their errors are sentences for the model that called."""

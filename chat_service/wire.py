@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from chat_service.places import place_of
+from servicekit.errors import ServiceError
 
 NO_DOCS = "<span style='color:red'>未找到相关文档,该回答为大模型自身能力解答！</span>"
 _DOCS_BYTES = 8 * 1024 - 1
@@ -37,10 +38,14 @@ class Source(Protocol):
 
 
 class Reader(Protocol):
-    """Whoever reads the answer; None for `docs` when nothing could be searched."""
+    """Whoever reads the answer; None for `docs` when nothing could be searched.
+
+    `unanswered` is what went wrong before any text; a reader that raises it hears no more.
+    """
 
     async def text(self, tokens: list[str]) -> None: ...
     async def docs(self, citations: Sequence[Source] | None) -> None: ...
+    async def unanswered(self, failure: ServiceError) -> None: ...
 
 
 class AgentReader(Protocol):

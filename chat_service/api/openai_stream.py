@@ -122,6 +122,10 @@ class _Writer:
     def bind(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._connection = scope, receive, send
 
+    async def unanswered(self, failure: ServiceError) -> None:
+        """It keeps its status."""
+        raise failure
+
     async def respond(self, response: Response) -> None:
         await response(*self._connection)
 

@@ -17,6 +17,7 @@ from chat_service.wire import (
     final_chunk,
     tool_chunk,
 )
+from servicekit.errors import ServiceError
 
 STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 STREAMED: dict[int | str, dict[str, Any]] = {
@@ -79,6 +80,9 @@ class _StreamReader:
     async def docs(self, citations: Sequence[Source] | None) -> None:
         await self._write(docs_chunk(citations))
 
+    async def unanswered(self, failure: ServiceError) -> None:
+        await self.text([str(failure)])
+
     async def tool(self, lines: list[str]) -> None:
         await self._write(tool_chunk(lines))
 
@@ -115,6 +119,9 @@ class _WholeReader:
 
     async def docs(self, citations: Sequence[Source] | None) -> None:
         self._docs = document_list(citations)
+
+    async def unanswered(self, failure: ServiceError) -> None:
+        await self.text([str(failure)])
 
     async def tool(self, lines: list[str]) -> None:
         self._said.append("\n".join(lines))

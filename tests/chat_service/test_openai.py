@@ -1,5 +1,6 @@
 """OpenAI's official client against `/v1`, and what it cannot see in the bytes."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -147,6 +148,65 @@ async def test_errors_have_openais_body(
         await streamed(client, metadata={"session_id": SESSION_ID})
     assert busy.value.response.headers["retry-after"] == "30"
     assert sessions.turn.state == "failed"
+
+
+async def refusal(client: openai.AsyncOpenAI, *, stream: bool) -> openai.APIStatusError:
+    """What a knowledge base's model answers instead of an answer that is kept."""
+    asked: Any = {"metadata": {"session_id": SESSION_ID}, "stream": stream}
+    with pytest.raises(openai.APIStatusError) as refused:
+        await client.chat.completions.create(model="kb:kb1", messages=HELLO, **asked)
+    return refused.value
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_knowledge_bases_failures_have_a_status(
+    client: openai.AsyncOpenAI,
+    chat: Chat,
+    vendor: VendorServer,
+    kb: KbStandIn,
+    sessions: SessionStandIn,
+    stream: bool,
+) -> None:
+    vendor.then(status(429, Retry_After="30"), status(401))
+    busy = await refusal(client, stream=stream)
+    assert (busy.status_code, busy.response.headers["retry-after"]) == (429, "30")
+    assert isinstance(busy.body, dict)
+    assert busy.body["type"] == "rate_limit_error"
+    assert busy.body["message"] == sessions.turn.response
+    assert (await refusal(client, stream=stream)).status_code == 502
+    kb.search_status = 503
+    assert (await refusal(client, stream=stream)).status_code == 503
+    assert {turn.state for turn in sessions.turns.values()} == {"failed"}
+    words = {"name": "表", "action": "block", "applies_to": "question", "words": ["你好"]}
+    await chat.post("/admin/word-lists", words, headers=caller_header("admin"))
+    blocked = await refusal(client, stream=stream)
+    assert (blocked.status_code, blocked.code) == (400, "content_filter")
+
+
+async def test_a_busy_session_has_a_status(
+    client: openai.AsyncOpenAI, vendor: VendorServer, sessions: SessionStandIn
+) -> None:
+    vendor.then(hang([event("你")]))
+    asked = {"model": "kb:kb1", "metadata": {"session_id": SESSION_ID}}
+    waiting = [asyncio.create_task(streamed(client, **asked)) for _ in range(4)]
+    await until(lambda: len(sessions.turns) == 4 and bool(vendor.requests))
+    busy = await refusal(client, stream=True)
+    assert (busy.status_code, busy.code) == (429, "session_busy")
+    assert busy.response.headers["retry-after"] == "5"
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_a_knowledge_bases_answer_says_how_it_broke_off(
+    client: openai.AsyncOpenAI, vendor: VendorServer, kb: KbStandIn
+) -> None:
+    kb.hold("年假五天。")
+    vendor.then(chunks([event("五天")], cut=True))
+    got = await streamed(client, model="kb:kb1")
+    text = "".join(c.choices[0].delta.content or "" for c in got)
+    assert text.startswith("五天\n\n模型的回答中断了")
+    assert got[-1].model_extra["citations"]
 
 
 async def test_an_error_in_the_middle_is_an_event(
