@@ -140,8 +140,6 @@ class CollectionSet:
             if size and size != known:
                 await self._measures.remember_dense_size(name, size)
             size = size or known
-            if calibration := await self._measures.calibration(name):
-                self._calibrations[name] = calibration
         if size is None and has_vectors(name):
             return
         index = self._open_collection(name)
@@ -151,7 +149,7 @@ class CollectionSet:
     async def _measure(self, name: str) -> None:
         """With the first vectors of a model, once; when it fails, after the next start."""
         model = self.embedders.of_collection(name)
-        if name in self._calibrations or model is None or model.embedder is None:
+        if model is None or model.embedder is None or await self._calibration(name):
             return
         self._calibrations[name] = _USUAL
         try:
@@ -169,11 +167,19 @@ class CollectionSet:
                 model.name,
             )
 
+    async def _calibration(self, name: str) -> Calibration | None:
+        """Perhaps another process has measured the model since this one opened the collection."""
+        if name not in self._calibrations and self._measures:
+            known = await self._measures.calibration(name)
+            if known:
+                self._calibrations[name] = known
+        return self._calibrations.get(name)
+
     async def _vector(self, name: str, query: str) -> Asked | None:
         model = self.embedders.of_collection(name)
         if model is None or model.embedder is None:
             return None
-        limit = limit_for(self._calibrations.get(name, _USUAL), query)
+        limit = limit_for(await self._calibration(name) or _USUAL, query)
         if limit is None:
             return None
         try:

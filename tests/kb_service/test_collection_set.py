@@ -1,0 +1,63 @@
+"""The collections of an installation, opened when they are needed."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from kb_service.collection_set import CollectionSet
+from kb_service.embeddings import Embedded, EmbedderKind
+from kb_service.embeddings.available import Embedders
+from kb_service.settings import KbSettings
+from kb_service.store import VersionStore
+from kb_service.vectors import Point, SparseVector
+from kb_service.vectors.edge import EdgeIndex
+from servicekit.database import Database, sqlite_url
+
+
+class Alike:
+    """Takes all texts for alike, so it knows no language."""
+
+    model, fingerprint, is_ready = "alike", "alike", True
+    kind: EmbedderKind = "local"
+    size: int | None = 2
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        return Embedded([[1.0, 0.0] for _ in texts])
+
+    async def embed_query(self, text: str) -> list[float]:
+        return [1.0, 0.0]
+
+    async def warm(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+async def measures(
+    make_settings: Callable[..., KbSettings], tmp_path: Path
+) -> AsyncIterator[VersionStore]:
+    make_settings()
+    database = Database(sqlite_url(tmp_path / "kb" / "kb.db"), package="kb_service")
+    yield VersionStore(database)
+    await database.close()
+
+
+async def test_what_one_process_measures_the_others_know(
+    measures: VersionStore, tmp_path: Path
+) -> None:
+    embedders, index = Embedders([Alike()]), EdgeIndex(tmp_path / "index")
+    name = embedders.default.collection
+    first, second = (CollectionSet(embedders, lambda _: index, measures) for _ in range(2))
+    await second.open(name)
+    assert (await second.embed([name], "how much leave"))[name], "nothing is known of the model"
+    point = Point(
+        id="00000000-0000-0000-0000-000000000001",
+        kb_id=1,
+        version="v",
+        sparse=SparseVector([1], [1.0]),
+        dense=[1.0, 0.0],
+        payload={},
+    )
+    await first.upsert(name, [point])
+    assert await second.embed([name], "how much leave") == {name: None}, "by words alone"
+    await index.close()
