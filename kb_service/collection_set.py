@@ -106,7 +106,7 @@ class CollectionSet:
     async def delete(self, name: str | None, kb_id: int, version: str) -> None:
         """From all that are open when nobody knows any more which one has it."""
         named = await self.open(name) if name else None
-        for index in [named] if named else list(self._open.values()):
+        for index in [named] if named else self._open.values():
             await index.delete(kb_id, version)
 
     async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ class CollectionSet:
             return
         index = self._open_collection(name)
         await index.ensure(size)
-        self._open[name] = index
+        self._open = self._open | {name: index}  # another one: somebody may be going through it
 
     async def _measure(self, name: str) -> None:
         """With the first vectors of a model, once; when it fails, after the next start."""

@@ -1,5 +1,6 @@
 """The collections of an installation, opened when they are needed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from kb_service.collection_set import CollectionSet
 from kb_service.embeddings import Embedded, EmbedderKind
-from kb_service.embeddings.available import Embedders
+from kb_service.embeddings.available import LEXICAL, Embedders
 from kb_service.settings import KbSettings
 from kb_service.store import VersionStore
 from kb_service.vectors import Point, SparseVector
@@ -30,6 +31,17 @@ class Alike:
 
     async def warm(self) -> None: ...
     async def close(self) -> None: ...
+
+
+class SlowIndex(EdgeIndex):
+    """Answers when it is told to."""
+
+    def __init__(self, folder: Path, answers: asyncio.Event) -> None:
+        super().__init__(folder)
+        self._answers = answers
+
+    async def ping(self) -> None:
+        await self._answers.wait()
 
 
 @pytest.fixture
@@ -61,3 +73,15 @@ async def test_what_one_process_measures_the_others_know(
     await first.upsert(name, [point])
     assert await second.embed([name], "how much leave") == {name: None}, "by words alone"
     await index.close()
+
+
+async def test_a_collection_may_be_opened_while_others_are_asked(tmp_path: Path) -> None:
+    answers, embedders = asyncio.Event(), Embedders([Alike()])
+    collections = CollectionSet(embedders, lambda name: SlowIndex(tmp_path / name, answers))
+    await collections.open(LEXICAL)
+    asking = asyncio.create_task(collections.ping())
+    await asyncio.sleep(0)
+    await collections.open(embedders.default.collection)
+    answers.set()
+    await asking
+    await collections.close()
