@@ -77,6 +77,8 @@ class EmbeddingStore:
                         keys.append(key)
                         excess -= length
                 await session.exec(delete(EmbeddingRow).where(col(EmbeddingRow.key).in_(keys)))
+            if not keys:  # another process has forgotten them meanwhile
+                break
             forgotten += len(keys)
         return forgotten
 

@@ -1,5 +1,6 @@
 """Vectors that were made before: nobody pays twice, and the store does not grow for ever."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -98,4 +99,8 @@ async def test_what_was_used_longest_ago_is_forgotten(database: Database) -> Non
     assert await store.trim() == 4
     assert set(await store.find(keys)) == {*keys[:2], *keys[6:]}
     assert await store.trim() == 0
+    nothing = EmbeddingStore(database, megabytes=0)
+    async with asyncio.timeout(20):
+        forgotten = await asyncio.gather(nothing.trim(), nothing.trim())
+    assert sum(forgotten) == 10, "two processes that forget at the same time come to an end"
     await database.close()
