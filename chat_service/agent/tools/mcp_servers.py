@@ -54,10 +54,9 @@ class McpServers:
         if kept and kept[0] > time.monotonic():
             return kept[1]
         try:
-            with anyio.fail_after(_LIST_WITHIN):
-                found = await _list(server)
-        except Exception:  # of the transport, the protocol or the server: many classes
-            logger.warning("the MCP server %s is left out", server.name, exc_info=True)
+            found = await _list(server)
+        except ToolFailed:
+            logger.warning("the MCP server %s is left out", server.name)
             return []
         self._listed[server.name] = (time.monotonic() + _KEPT, found)
         return found
@@ -84,7 +83,7 @@ def _tool(server: McpServer, remote: "RemoteTool") -> Tool:
 
 async def _list(server: McpServer) -> "list[RemoteTool]":
     found: list[RemoteTool] = []
-    async with _connected(server) as client:
+    async with _connected(server, within=_LIST_WITHIN) as client:
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             page = await client.list_tools(cursor=cursor)
@@ -102,13 +101,8 @@ async def _call(server: McpServer, remote: "RemoteTool", arguments: dict[str, An
         jsonschema.validate(arguments, remote.input_schema)
     except jsonschema.ValidationError as error:
         raise ToolFailed(f"wrong arguments 参数有误: {error.message[:200]}") from None
-    try:
-        with anyio.fail_after(_CALL_WITHIN):
-            async with _connected(server) as client:
-                result = await client.call_tool(remote.name, arguments)
-    except Exception:  # the same
-        logger.warning("%s of the MCP server %s failed", remote.name, server.name, exc_info=True)
-        raise ToolFailed("the MCP server did not answer MCP 服务无响应") from None
+    async with _connected(server, within=_CALL_WITHIN) as client:
+        result = await client.call_tool(remote.name, arguments)
     text = "\n".join(block.text for block in result.content if block.type == "text")
     if not text and result.structured_content:
         text = json.dumps(result.structured_content, ensure_ascii=False)
@@ -118,10 +112,18 @@ async def _call(server: McpServer, remote: "RemoteTool", arguments: dict[str, An
 
 
 @asynccontextmanager
-async def _connected(server: McpServer) -> "AsyncIterator[Client]":
-    client_of = await anyio.to_thread.run_sync(_import)  # takes a second of CPU the first time
-    async with client_of(server) as client:
-        yield client
+async def _connected(server: McpServer, *, within: float) -> "AsyncIterator[Client]":
+    """A client for so many seconds. Raises ToolFailed."""
+    try:
+        with anyio.fail_after(within):
+            # Importing takes a second of CPU the first time.
+            client_of = await anyio.to_thread.run_sync(_import)
+            async with client_of(server) as client:
+                yield client
+    # A boundary: transport, protocol and validation fail in many classes, and in groups of them.
+    except Exception:
+        logger.warning("the MCP server %s failed", server.name, exc_info=True)
+        raise ToolFailed("the MCP server did not answer MCP 服务无响应") from None
 
 
 def _import() -> Any:
