@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from chat_service import prompts
 from chat_service.errors import ModelError
 from chat_service.history import USER, Message
-from chat_service.llm import ChatModel, Sampling
+from chat_service.llm import ChatModel, complete
 
 _LAST_MESSAGES = 4
 _LONGEST_MESSAGE = 300
@@ -20,15 +19,14 @@ async def standalone(model: ChatModel, history: Sequence[Message], query: str) -
     """The query itself when there is no history, or the model fails."""
     if not history:
         return query
-    said = "\n".join(
+    before = "\n".join(
         f"{message.role}: {message.content[:_LONGEST_MESSAGE]}"
         for message in history[-_LAST_MESSAGES:]
     )
-    prompt = prompts.fill(prompts.CONDENSE, {"history": said, "question": query})
+    prompt = prompts.fill(prompts.CONDENSE, {"history": before, "question": query})
     try:
-        async with aclosing(model.stream([Message(USER, prompt)], Sampling())) as stream:
-            tokens = [token async for batch in stream for token in batch]
+        said = await complete(model, [Message(USER, prompt)])
     except ModelError as error:
         logger.warning("a follow-up is searched as it is: %s", error.detail)
         return query
-    return "".join(tokens).strip()[:_LONGEST] or query
+    return said.strip()[:_LONGEST] or query

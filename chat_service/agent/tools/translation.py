@@ -1,14 +1,12 @@
 """Translation by the model itself, without tools and without the conversation."""
 
-from contextlib import aclosing
-
 from pydantic import BaseModel, Field
 
 from chat_service import prompts
 from chat_service.agent.entities import Tool, ToolFailed
 from chat_service.errors import ModelError
 from chat_service.history import USER, Message
-from chat_service.llm import ChatModel, Sampling
+from chat_service.llm import ChatModel, Sampling, complete
 
 
 class _Arguments(BaseModel):
@@ -20,14 +18,10 @@ def translation(model: ChatModel) -> Tool:
     async def run(text: str, language: str) -> str:
         values = {"language": language, "text": prompts.fence([text])}
         messages = [Message(USER, prompts.fill(prompts.TRANSLATE, values))]
-        said: list[str] = []
         try:
-            async with aclosing(model.stream(messages, Sampling(0))) as stream:
-                async for tokens in stream:
-                    said += tokens
+            return (await complete(model, messages, Sampling(0))).strip()
         except ModelError as error:
             raise ToolFailed(str(error)) from None
-        return "".join(said).strip()
 
     return Tool(
         name="translate",
