@@ -6,7 +6,7 @@ model is opened.
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,8 +44,19 @@ class OnnxModel:
         self._inputs = [one.name for one in session.get_inputs()]
 
     @classmethod
-    def open(cls, folder: Path, onnx: Path, *, max_tokens: int) -> "OnnxModel":
-        """Takes a second; raises anything when a file is damaged."""
+    def open(
+        cls, folder: Path, onnx: Path, *, max_tokens: int, trial: Callable[["OnnxModel"], object]
+    ) -> "OnnxModel":
+        """Takes a second. What fails in the trial fails here. Raises ModelFolderFault."""
+        try:
+            model = cls._open(folder, onnx, max_tokens)
+            trial(model)
+        except Exception as error:  # tokenizers raises Exception itself, a strange graph anything
+            raise ModelFolderFault(folder, repr(error)) from error
+        return model
+
+    @classmethod
+    def _open(cls, folder: Path, onnx: Path, max_tokens: int) -> "OnnxModel":
         from onnxruntime import InferenceSession, SessionOptions
         from tokenizers import Tokenizer
 

@@ -82,7 +82,7 @@ class LocalEmbedder:
                 try:
                     onnx = self._folder.onnx or await self._built()
                     self._loaded = await to_thread.run_sync(self._opened, onnx)
-                except Exception as error:  # a boundary: a damaged model raises anything
+                except (ModelFolderFault, OSError) as error:
                     logger.exception("the model folder %s", self._folder.path)
                     raise failure(f"the model cannot be loaded: {error}") from None
         return self._loaded
@@ -105,7 +105,12 @@ class LocalEmbedder:
         return target
 
     def _opened(self, onnx: Path) -> OnnxModel:
-        return OnnxModel.open(self._folder.path, onnx, max_tokens=self._folder.max_tokens)
+        return OnnxModel.open(
+            self._folder.path,
+            onnx,
+            max_tokens=self._folder.max_tokens,
+            trial=lambda model: _run(model, ["?"], self._folder.pooling),
+        )
 
 
 def _run(model: OnnxModel, texts: list[str], pooling: str) -> Embedded:

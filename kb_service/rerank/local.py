@@ -51,13 +51,18 @@ class LocalReranker:
             if self._loaded is None:
                 try:
                     self._loaded = await to_thread.run_sync(self._opened)
-                except Exception as error:  # a boundary: a damaged model raises anything
+                except ModelFolderFault as error:
                     logger.exception("the model folder %s", self._folder)
                     raise UpstreamError(f"The reranker cannot be loaded: {error}.") from None
         return self._loaded
 
     def _opened(self) -> OnnxModel:
-        return OnnxModel.open(self._folder, self._onnx, max_tokens=self._max_tokens)
+        return OnnxModel.open(
+            self._folder,
+            self._onnx,
+            max_tokens=self._max_tokens,
+            trial=lambda model: _run(model, [("?", "?")]),
+        )
 
 
 def _run(model: OnnxModel, pairs: list[tuple[str, str]]) -> list[float]:
@@ -65,6 +70,8 @@ def _run(model: OnnxModel, pairs: list[tuple[str, str]]) -> list[float]:
     import numpy as np
 
     logits: Any = model.run(pairs).values
+    if logits.shape not in {(len(pairs), 1), (len(pairs), 2)}:
+        raise ValueError(f"a cross-encoder does not give {logits.shape}")
     relevant = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
     relevances: list[float] = (1 / (1 + np.exp(-relevant))).tolist()
     return relevances

@@ -145,6 +145,11 @@ def cross_encoder(folder: Path, labels: int = 1) -> Path:
     return folder
 
 
+async def test_a_model_of_another_kind_is_no_reranker(tmp_path: Path) -> None:
+    reranker = LocalReranker(cross_encoder(tmp_path / "m", labels=3), seconds=5)
+    assert await relevance(reranker, "leave", TEXTS) is None
+
+
 @pytest.mark.parametrize("labels", [1, 2])
 async def test_a_cross_encoder_reads_both_texts(tmp_path: Path, labels: int) -> None:
     reranker = LocalReranker(cross_encoder(tmp_path / "m", labels), seconds=5)
