@@ -168,7 +168,7 @@ class EdgeIndex:
 def _load(folder: Path, dense_size: int | None) -> engine.EdgeShard:
     try:
         return engine.EdgeShard.load(str(folder), _config(dense_size))
-    except Exception as error:
+    except Exception as error:  # the engine raises Exception itself
         if "WouldBlock" in str(error):  # its lock on the write-ahead log
             raise StoreInUse(
                 f"Another process has {folder} open; stop it first. 向量库正被另一个进程使用。"
