@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 
-from kb_service.api.dependencies import ContextDep, WriterDep
+from kb_service.api.dependencies import ContextDep, PageNumber, PageSize, RowId, WriterDep
 from kb_service.api.uploads import ManagementUploadRoute
 from kb_service.management_schemas import (
     ChangeQuestion,
@@ -22,8 +22,6 @@ _PATH = "/admin/questions"
 router = APIRouter(tags=[_TAG])
 uploads = APIRouter(tags=[_TAG], route_class=ManagementUploadRoute)
 
-QuestionId = Annotated[int, Path(ge=1, lt=2**63)]
-
 
 @router.get(_PATH, summary="Questions that the caller may change, the newest first")
 async def list_questions(
@@ -32,8 +30,8 @@ async def list_questions(
     kb: Annotated[str | None, Query(max_length=1_000, description="empty: of free chat")] = None,
     enabled: bool | None = None,
     query: Annotated[str, Query(max_length=200, description="a part of them")] = "",
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> Questions:
     await context.tally.catch_up()
     wanted = Filter(kb, enabled, query)
@@ -61,23 +59,21 @@ async def import_questions(
 
 
 @router.get(_PATH + "/{question_id}", summary="A question")
-async def get_question(
-    question_id: QuestionId, context: ContextDep, caller: WriterDep
-) -> QuestionItem:
+async def get_question(question_id: RowId, context: ContextDep, caller: WriterDep) -> QuestionItem:
     await context.tally.catch_up()
     return QuestionItem.of(await context.questions.find(caller, question_id))
 
 
 @router.patch(_PATH + "/{question_id}", summary="Change, enable or disable a question")
 async def change_question(
-    question_id: QuestionId, body: ChangeQuestion, context: ContextDep, caller: WriterDep
+    question_id: RowId, body: ChangeQuestion, context: ContextDep, caller: WriterDep
 ) -> QuestionItem:
     changed = body.onto(await context.questions.find(caller, question_id))
     return QuestionItem.of(await context.questions.change(caller, question_id, changed))
 
 
 @router.delete(_PATH + "/{question_id}", status_code=204, summary="Delete a question")
-async def delete_question(question_id: QuestionId, context: ContextDep, caller: WriterDep) -> None:
+async def delete_question(question_id: RowId, context: ContextDep, caller: WriterDep) -> None:
     await context.questions.remove(caller, question_id)
 
 

@@ -3,10 +3,16 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from kb_service.api.dependencies import ContextDep, WriterDep
+from kb_service.api.dependencies import (
+    ContextDep,
+    KnowledgeBaseName,
+    PageNumber,
+    PageSize,
+    WriterDep,
+)
 from kb_service.entities import FileState
 from kb_service.errors import EmptyName, NameTaken
 from kb_service.management_schemas import (
@@ -42,15 +48,13 @@ router = APIRouter(
     prefix="/admin/knowledge-bases", tags=["administration"], route_class=_TrueStatusRoute
 )
 
-KnowledgeBaseName = Annotated[str, Path(max_length=1_000)]
-
 
 @router.get("", summary="Knowledge bases that the caller may write, and who is shown them")
 async def list_managed(
     context: ContextDep,
     caller: WriterDep,
-    page: Annotated[int, Query(ge=1)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> ManagedKnowledgeBases:
     found = context.library.all_writable(caller)
     items = found[(page - 1) * page_size : page * page_size]
@@ -109,8 +113,8 @@ async def list_files(
     name: Annotated[str, Query(max_length=255, description="a part of the name")] = "",
     state: FileState | None = None,
     tag: Annotated[str | None, Query(max_length=200)] = None,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> Files:
     kb = context.library.writable(kb_name, caller)
     found = await context.files.page(

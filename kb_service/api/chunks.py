@@ -8,6 +8,8 @@ from kb_service.api.dependencies import (
     ContextDep,
     FileName,
     KnowledgeBaseName,
+    PageNumber,
+    PageSize,
     WriterDep,
     owner_of,
 )
@@ -38,8 +40,8 @@ async def list_chunks(
     caller: WriterDep,
     text: Annotated[str, Query(max_length=1_000)] = "",
     state: ChunkState | None = None,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> ChunkItems:
     file = await context.library.stored(context.library.writable(kb_name, caller), file_name)
     found = await context.chunks.page(file, text=text, state=state, page=page, page_size=page_size)

@@ -41,6 +41,15 @@ async def _listed_knowledge_base(
 
 KnowledgeBaseName = Annotated[str, Path(max_length=1_000)]
 FileName = Annotated[str, Path(max_length=1_000)]
+RowId = Annotated[int, Path(ge=1, lt=2**63)]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+PageSize = Annotated[int, Query(ge=1, le=200)]
+
+
+async def _writable_knowledge_base(
+    kb_name: KnowledgeBaseName, context: ContextDep, caller: WriterDep
+) -> KnowledgeBase:
+    return context.library.writable(kb_name, caller)
 
 
 async def _split_form(
@@ -70,6 +79,7 @@ async def _split_form(
 
 
 SplitFormDep = Annotated[SplitBody, Depends(_split_form)]
+WritableKbDep = Annotated[KnowledgeBase, Depends(_writable_knowledge_base)]
 ListedKnowledgeBaseDep = Annotated[KnowledgeBase, Depends(_listed_knowledge_base)]
 
 

@@ -1,10 +1,14 @@
 """Embedding models, for those who choose one for a knowledge base."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Query
-
-from kb_service.api.dependencies import ContextDep, KnowledgeBaseName, WriterDep
+from kb_service.api.dependencies import (
+    ContextDep,
+    KnowledgeBaseName,
+    PageNumber,
+    PageSize,
+    WriterDep,
+)
 from kb_service.embedding_schemas import EmbedderItem, Embedders, EmbeddingStateBody
 
 router = APIRouter(prefix="/admin", tags=["administration"])
@@ -14,8 +18,8 @@ router = APIRouter(prefix="/admin", tags=["administration"])
 async def list_embedders(
     context: ContextDep,
     caller: WriterDep,
-    page: Annotated[int, Query(ge=1)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> Embedders:
     found, default = context.embedders.all(), context.embedders.default
     items = [

@@ -2,8 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from kb_service.api.dependencies import ContextDep
-from kb_service.api.eval_sets import Id, KnowledgeBaseDep, PageNumber, PageSize
+from kb_service.api.dependencies import ContextDep, PageNumber, PageSize, RowId, WritableKbDep
 from kb_service.evaluation.comparing import Outcome
 from kb_service.evaluation_entities import Verdict
 from kb_service.evaluation_run_schemas import (
@@ -22,8 +21,8 @@ router = APIRouter(
 
 @router.get("", summary="Runs of a set, the newest first; the newest 50 are kept")
 async def list_runs(
-    set_id: Id,
-    kb: KnowledgeBaseDep,
+    set_id: RowId,
+    kb: WritableKbDep,
     context: ContextDep,
     page: PageNumber = 1,
     page_size: PageSize = 50,
@@ -35,32 +34,36 @@ async def list_runs(
 
 @router.post("", status_code=202, summary="Ask all questions of a set, in the background")
 async def start_run(
-    set_id: Id, body: RunBody, kb: KnowledgeBaseDep, context: ContextDep
+    set_id: RowId, body: RunBody, kb: WritableKbDep, context: ContextDep
 ) -> RunItem:
     return RunItem.of(await context.eval_runs.start(kb, set_id, body.label, body.options()))
 
 
 @router.get("/{run_id}", summary="A run: how far it is, or its figures")
-async def get_run(set_id: Id, run_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> RunItem:
+async def get_run(set_id: RowId, run_id: RowId, kb: WritableKbDep, context: ContextDep) -> RunItem:
     return RunItem.of(await context.eval_runs.find(kb, set_id, run_id))
 
 
 @router.post("/{run_id}/cancel", summary="Call a run off; what it found until then stays")
-async def cancel_run(set_id: Id, run_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> RunItem:
+async def cancel_run(
+    set_id: RowId, run_id: RowId, kb: WritableKbDep, context: ContextDep
+) -> RunItem:
     return RunItem.of(await context.eval_runs.cancel(kb, set_id, run_id))
 
 
 @router.delete("/{run_id}", status_code=204, summary="Delete a run")
-async def delete_run(set_id: Id, run_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> Response:
+async def delete_run(
+    set_id: RowId, run_id: RowId, kb: WritableKbDep, context: ContextDep
+) -> Response:
     await context.eval_runs.remove(kb, set_id, run_id)
     return Response(status_code=204)
 
 
 @router.get("/{run_id}/results", summary="What a run found, question by question")
 async def list_results(
-    set_id: Id,
-    run_id: Id,
-    kb: KnowledgeBaseDep,
+    set_id: RowId,
+    run_id: RowId,
+    kb: WritableKbDep,
     context: ContextDep,
     verdict: Verdict | None = None,
     page: PageNumber = 1,
@@ -78,10 +81,10 @@ async def list_results(
     summary="Did it help? Two runs side by side, question by question",
 )
 async def compare_runs(
-    set_id: Id,
-    run_id: Id,
-    other_id: Id,
-    kb: KnowledgeBaseDep,
+    set_id: RowId,
+    run_id: RowId,
+    other_id: RowId,
+    kb: WritableKbDep,
     context: ContextDep,
     outcome: Outcome | None = None,
     page: PageNumber = 1,

@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Path, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
-from kb_service.api.dependencies import ContextDep, WriterDep
+from kb_service.api.dependencies import ContextDep, PageNumber, PageSize, RowId, WritableKbDep
 from kb_service.api.uploads import ManagementUploadRoute
-from kb_service.entities import KnowledgeBase
 from kb_service.evaluation.sets import Existing, Given
 from kb_service.evaluation_schemas import (
     ChangeItem,
@@ -26,21 +25,9 @@ router = APIRouter(prefix=_PREFIX, tags=[_TAG])
 uploads = APIRouter(prefix=_PREFIX, tags=[_TAG], route_class=ManagementUploadRoute)
 
 
-async def _written(
-    kb_name: Annotated[str, Path(max_length=1_000)], context: ContextDep, caller: WriterDep
-) -> KnowledgeBase:
-    return context.library.writable(kb_name, caller)
-
-
-KnowledgeBaseDep = Annotated[KnowledgeBase, Depends(_written)]
-Id = Annotated[int, Path(ge=1, lt=2**63)]
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-PageSize = Annotated[int, Query(ge=1, le=200)]
-
-
 @router.get("", summary="Evaluation sets of a knowledge base by name, or the one called so")
 async def list_sets(
-    kb: KnowledgeBaseDep,
+    kb: WritableKbDep,
     context: ContextDep,
     name: Annotated[str | None, Query(max_length=100)] = None,
     page: PageNumber = 1,
@@ -52,32 +39,32 @@ async def list_sets(
 
 
 @router.post("", status_code=201, summary="Make an evaluation set")
-async def add_set(body: NewSet, kb: KnowledgeBaseDep, context: ContextDep) -> SetItem:
+async def add_set(body: NewSet, kb: WritableKbDep, context: ContextDep) -> SetItem:
     return SetItem.of(await context.eval_sets.add(kb, body.name, body.note))
 
 
 @router.get("/{set_id}", summary="An evaluation set")
-async def get_set(set_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> SetItem:
+async def get_set(set_id: RowId, kb: WritableKbDep, context: ContextDep) -> SetItem:
     return SetItem.of(await context.eval_sets.find(kb, set_id))
 
 
 @router.patch("/{set_id}", summary="Rename an evaluation set, or change its note")
 async def change_set(
-    set_id: Id, body: ChangeSet, kb: KnowledgeBaseDep, context: ContextDep
+    set_id: RowId, body: ChangeSet, kb: WritableKbDep, context: ContextDep
 ) -> SetItem:
     return SetItem.of(await context.eval_sets.change(kb, set_id, body.given()))
 
 
 @router.delete("/{set_id}", status_code=204, summary="Delete an evaluation set with its runs")
-async def delete_set(set_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> Response:
+async def delete_set(set_id: RowId, kb: WritableKbDep, context: ContextDep) -> Response:
     await context.eval_sets.remove(kb, set_id)
     return Response(status_code=204)
 
 
 @router.get("/{set_id}/items", summary="Questions of a set in the order that they were added")
 async def list_items(
-    set_id: Id,
-    kb: KnowledgeBaseDep,
+    set_id: RowId,
+    kb: WritableKbDep,
     context: ContextDep,
     query: Annotated[str, Query(max_length=200, description="a part of them")] = "",
     page: PageNumber = 1,
@@ -92,15 +79,15 @@ async def list_items(
 
 @router.post("/{set_id}/items", status_code=201, summary="Add a question to a set")
 async def add_item(
-    set_id: Id, body: ItemBody, kb: KnowledgeBaseDep, context: ContextDep
+    set_id: RowId, body: ItemBody, kb: WritableKbDep, context: ContextDep
 ) -> EvalItem:
     return EvalItem.of(await context.eval_sets.add_item(kb, set_id, body.entity()))
 
 
 @uploads.post("/{set_id}/items/import", summary="Add questions of a table, or in BEIR's format")
 async def import_items(
-    set_id: Id,
-    kb: KnowledgeBaseDep,
+    set_id: RowId,
+    kb: WritableKbDep,
     context: ContextDep,
     file: Annotated[UploadFile, File(description="csv, tsv, xlsx or jsonl")],
     qrels: Annotated[UploadFile | None, File(description="tsv of BEIR")] = None,
@@ -124,7 +111,7 @@ async def import_items(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/csv": {}}}},
 )
-async def export_items(set_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> Response:
+async def export_items(set_id: RowId, kb: WritableKbDep, context: ContextDep) -> Response:
     known = await context.eval_sets.find(kb, set_id)
     return StreamingResponse(
         context.eval_sets.export(known),
@@ -137,13 +124,15 @@ async def export_items(set_id: Id, kb: KnowledgeBaseDep, context: ContextDep) ->
 
 
 @router.get("/{set_id}/items/{item_id}", summary="A question of a set")
-async def get_item(set_id: Id, item_id: Id, kb: KnowledgeBaseDep, context: ContextDep) -> EvalItem:
+async def get_item(
+    set_id: RowId, item_id: RowId, kb: WritableKbDep, context: ContextDep
+) -> EvalItem:
     return EvalItem.of(await context.eval_sets.item(kb, set_id, item_id))
 
 
 @router.patch("/{set_id}/items/{item_id}", summary="Change a question, or what it should find")
 async def change_item(
-    set_id: Id, item_id: Id, body: ChangeItem, kb: KnowledgeBaseDep, context: ContextDep
+    set_id: RowId, item_id: RowId, body: ChangeItem, kb: WritableKbDep, context: ContextDep
 ) -> EvalItem:
     changed = body.onto(await context.eval_sets.item(kb, set_id, item_id))
     return EvalItem.of(await context.eval_sets.change_item(kb, set_id, item_id, changed))
@@ -151,7 +140,7 @@ async def change_item(
 
 @router.delete("/{set_id}/items/{item_id}", status_code=204, summary="Delete a question of a set")
 async def delete_item(
-    set_id: Id, item_id: Id, kb: KnowledgeBaseDep, context: ContextDep
+    set_id: RowId, item_id: RowId, kb: WritableKbDep, context: ContextDep
 ) -> Response:
     await context.eval_sets.remove_item(kb, set_id, item_id)
     return Response(status_code=204)

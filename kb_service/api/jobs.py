@@ -9,6 +9,9 @@ from fastapi.responses import StreamingResponse
 
 from kb_service.api.dependencies import (
     ContextDep,
+    PageNumber,
+    PageSize,
+    RowId,
     SplitFormDep,
     WriterDep,
     chunk_options,
@@ -26,7 +29,6 @@ _TAG = "administration"
 router = APIRouter(prefix="/admin/jobs", tags=[_TAG])
 uploads = APIRouter(prefix="/admin/knowledge-bases", tags=[_TAG], route_class=ManagementUploadRoute)
 
-JobId = Annotated[int, Path(ge=1, lt=2**63)]
 _STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 _LIFE_SIGN_AFTER = 15  # looks at a job that has not changed, about a second each
 
@@ -56,8 +58,8 @@ async def list_jobs(
     caller: WriterDep,
     kb: Annotated[str | None, Query(max_length=1_000)] = None,
     state: JobState | None = None,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> Jobs:
     chosen = {context.library.writable(kb, caller).id} if kb else _writable(context, caller)
     found = await context.queue.page(list(chosen), state, page=page, page_size=page_size)
@@ -66,7 +68,7 @@ async def list_jobs(
 
 
 @router.get("/{job_id}", summary="A job")
-async def get_job(job_id: JobId, context: ContextDep, caller: WriterDep) -> JobItem:
+async def get_job(job_id: RowId, context: ContextDep, caller: WriterDep) -> JobItem:
     return JobItem.of(await context.queue.find(job_id, _writable(context, caller)))
 
 
@@ -80,7 +82,7 @@ async def get_job(job_id: JobId, context: ContextDep, caller: WriterDep) -> JobI
     },
 )
 async def job_events(
-    job_id: JobId,
+    job_id: RowId,
     context: ContextDep,
     caller: WriterDep,
     last_event_id: Annotated[str | None, Header()] = None,
@@ -93,13 +95,13 @@ async def job_events(
 
 
 @router.post("/{job_id}/cancel", summary="Call a job off; one that runs stops and cleans up")
-async def cancel_job(job_id: JobId, context: ContextDep, caller: WriterDep) -> JobItem:
+async def cancel_job(job_id: RowId, context: ContextDep, caller: WriterDep) -> JobItem:
     job = await context.queue.find(job_id, _writable(context, caller))
     return JobItem.of(await context.queue.cancel(job))
 
 
 @router.post("/{job_id}/retry", summary="Try a failed or cancelled job again")
-async def retry_job(job_id: JobId, context: ContextDep, caller: WriterDep) -> JobItem:
+async def retry_job(job_id: RowId, context: ContextDep, caller: WriterDep) -> JobItem:
     job = await context.queue.find(job_id, _writable(context, caller))
     return JobItem.of(await context.queue.retry(job))
 

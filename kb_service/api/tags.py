@@ -1,10 +1,15 @@
 """Tags of files, that lists and searches are narrowed by."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Query
-
-from kb_service.api.dependencies import ContextDep, FileName, KnowledgeBaseName, WriterDep
+from kb_service.api.dependencies import (
+    ContextDep,
+    FileName,
+    KnowledgeBaseName,
+    PageNumber,
+    PageSize,
+    WriterDep,
+)
 from kb_service.management_schemas import FileTags, TagItem, Tags, TagsBody
 
 router = APIRouter(prefix="/admin/knowledge-bases/{kb_name}", tags=["administration"])
@@ -15,8 +20,8 @@ async def list_tags(
     kb_name: KnowledgeBaseName,
     context: ContextDep,
     caller: WriterDep,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
 ) -> Tags:
     found = await context.labelling.tags(context.library.writable(kb_name, caller).id)
     items = [TagItem.of(tag) for tag in found[(page - 1) * page_size : page * page_size]]
