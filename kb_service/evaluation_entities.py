@@ -120,7 +120,7 @@ class Circumstances:
     """What the knowledge base was like when the run began.
 
     `chunkings` says how many files are cut how; `content` is another one whenever anything that
-    answers has changed.
+    answers has changed, `recipe` whenever questions are searched for in another way.
     """
 
     chunking: dict[str, Any]
@@ -136,8 +136,9 @@ class Circumstances:
 class Figures:
     """Aggregates of a run; None where no question is of that kind, or too few hits were asked for.
 
-    hit@k, MRR and nDCG are of the `judged` questions, refusals of those that must find nothing.
-    `by_meaning` and `reranked` count the questions that vectors and a reranker took part in.
+    Shares are from 0 to 1, times in milliseconds. hit@k, MRR and nDCG are of the `judged`
+    questions, refusals of those that must find nothing. `by_meaning` and `reranked` count
+    the questions that vectors and a reranker took part in.
     """
 
     questions: int

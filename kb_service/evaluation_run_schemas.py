@@ -1,12 +1,14 @@
 """What is on the management wire about evaluation runs and their comparison."""
 
-from typing import Annotated, Any, Literal
+from dataclasses import asdict
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from kb_service.evaluation.comparing import Direction, Outcome, in_words
 from kb_service.evaluation.runs import ComparedQuestion, ComparisonPage
 from kb_service.evaluation_entities import (
+    Circumstances,
     Figures,
     Found,
     Result,
@@ -36,46 +38,6 @@ class RunBody(BaseModel):
         return RunOptions(self.top_k, self.score_threshold, wanted, self.rerank)
 
 
-class FiguresItem(BaseModel):
-    """null where no question is of that kind. Shares are from 0 to 1, times in milliseconds."""
-
-    questions: int
-    judged: int
-    unjudged: int
-    refusals: int
-    hit_at_1: float | None
-    hit_at_3: float | None
-    hit_at_5: float | None
-    hit_at_k: float | None
-    mrr: float | None
-    ndcg_at_10: float | None
-    refusal_rate: float | None
-    wrongly_refused: int
-    wrongly_answered: int
-    by_meaning: int
-    reranked: int
-    latency_p50_ms: float | None
-    latency_p95_ms: float | None
-
-    @classmethod
-    def of(cls, figures: Figures) -> "FiguresItem":
-        return cls.model_validate(figures, from_attributes=True)
-
-
-class CircumstancesItem(BaseModel):
-    """What the knowledge base was like: `chunkings` counts files by how they are cut, `content`
-    and `recipe` are other ones when what answers, or how words are made of text, is another.
-    """
-
-    chunking: dict[str, Any]
-    chunkings: dict[str, int]
-    embed_model: str
-    recipe: str
-    files: int
-    chunks: int
-    content: str
-
-
 class OptionsItem(BaseModel):
     top_k: int
     score_threshold: float
@@ -91,8 +53,8 @@ class RunItem(BaseModel):
     state: RunState
     reason: str
     options: OptionsItem
-    circumstances: CircumstancesItem | None
-    figures: FiguresItem | None
+    circumstances: Circumstances | None
+    figures: Figures | None
     done: int
     total: int
     create_time: UtcTime
@@ -233,7 +195,7 @@ class ComparisonItem(Page):
 
 
 def _differences(before: Figures, after: Figures) -> list[Difference]:
-    olds, news = FiguresItem.of(before).model_dump(), FiguresItem.of(after).model_dump()
+    olds, news = asdict(before), asdict(after)
     return [
         Difference(
             figure=name,
@@ -249,7 +211,6 @@ def _changed(before: Run, after: Run) -> list[str]:
     """Names of the options and circumstances that are not the same."""
     sides = []
     for run in (before, after):
-        item = RunItem.of(run)
-        around = item.circumstances.model_dump() if item.circumstances else {}
-        sides.append(item.options.model_dump() | around)
+        around = asdict(run.circumstances) if run.circumstances else {}
+        sides.append(RunItem.of(run).options.model_dump() | around)
     return [name for name, value in sides[0].items() if value != sides[1].get(name)]
