@@ -114,9 +114,9 @@ class CollectionSet:
         for index in self._open.values():
             await index.remove(kb_id, point_ids)
 
-    async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
-        """The same for what a version's points say of their file."""
-        for index in self._open.values():
+    async def relabel(self, name: str, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
+        """What a version's points say of their file."""
+        if index := await self.open(name):
             await index.relabel(kb_id, version, labels)
 
     async def ping(self) -> None:

@@ -8,7 +8,7 @@ from kb_service.collection_set import CollectionSet
 from kb_service.entities import Job, Labels, Tag
 from kb_service.errors import NoSuchFile
 from kb_service.names import shown
-from kb_service.store import LabelStore
+from kb_service.store import LabelStore, Outdated
 
 
 class Labelling:
@@ -44,13 +44,14 @@ class Labelling:
         with anyio.CancelScope(shield=True):
             async with self._catching_up:
                 for one in await self._rows.outdated(kb_id, file_name):
-                    await self._relabel(one.kb_id, one.version, one.tags)
+                    await self._relabel(one)
 
     async def recover(self) -> None:
         """What a crash left between the row and the index."""
         for one in await self._rows.all_outdated():
-            await self._relabel(one.kb_id, one.version, one.tags)
+            await self._relabel(one)
 
-    async def _relabel(self, kb_id: int, version: str, tags: tuple[str, ...]) -> None:
-        await self._collections.relabel(kb_id, version, {"tags": list(tags)})
-        await self._rows.note(version, tags)
+    async def _relabel(self, one: Outdated) -> None:
+        labels = {"tags": list(one.tags)}
+        await self._collections.relabel(one.collection, one.kb_id, one.version, labels)
+        await self._rows.note(one.version, one.tags)

@@ -12,7 +12,7 @@ from kb_service.store.eval_sets import EvalSetStore
 from kb_service.store.files import FileStore
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
-from kb_service.store.labels import LabelStore
+from kb_service.store.labels import LabelStore, Outdated
 from kb_service.store.leases import LeaseStore
 from kb_service.store.managed_files import FilePage, ManagedFileStore
 from kb_service.store.pages import PagesPage, PageStore
@@ -38,6 +38,7 @@ __all__ = [
     "LabelStore",
     "LeaseStore",
     "ManagedFileStore",
+    "Outdated",
     "Page",
     "PageStore",
     "PagesPage",

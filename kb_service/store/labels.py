@@ -21,6 +21,7 @@ class Outdated:
 
     version: str
     kb_id: int
+    collection: str
     tags: tuple[str, ...]
 
 
@@ -95,6 +96,7 @@ class LabelStore:
                 answering.c.file_id,
                 col(VersionRow.id),
                 col(VersionRow.kb_id),
+                col(VersionRow.collection),
                 col(VersionRow.tags),
             )
             .join(VersionRow, col(VersionRow.id) == answering.c.version)
@@ -105,8 +107,8 @@ class LabelStore:
             tags = await _grouped(session, FileRow.id, *chosen) if found else {}
         wanted = [(tags.get(file, ()), *rest) for file, *rest in found]
         return [
-            Outdated(version, kb_id, of_file)
-            for of_file, version, kb_id, of_points in wanted
+            Outdated(version, kb_id, collection, of_file)
+            for of_file, version, kb_id, collection, of_points in wanted
             if of_file != tuple(of_points or ())
         ]
 

@@ -11,9 +11,18 @@ from kb_service.embeddings import Embedded, EmbedderKind
 from kb_service.embeddings.available import LEXICAL, Embedders
 from kb_service.settings import KbSettings
 from kb_service.store import VersionStore
-from kb_service.vectors import Point, SparseVector
+from kb_service.vectors import Point, SparseVector, Where
 from kb_service.vectors.edge import EdgeIndex
 from servicekit.database import Database, sqlite_url
+
+POINT = Point(
+    id="00000000-0000-0000-0000-000000000001",
+    kb_id=1,
+    version="v",
+    sparse=SparseVector([1], [1.0]),
+    dense=[1.0, 0.0],
+    payload={"tags": []},
+)
 
 
 class Alike:
@@ -62,16 +71,18 @@ async def test_what_one_process_measures_the_others_know(
     first, second = (CollectionSet(embedders, lambda _: index, measures) for _ in range(2))
     await second.open(name)
     assert (await second.embed([name], "how much leave"))[name], "nothing is known of the model"
-    point = Point(
-        id="00000000-0000-0000-0000-000000000001",
-        kb_id=1,
-        version="v",
-        sparse=SparseVector([1], [1.0]),
-        dense=[1.0, 0.0],
-        payload={},
-    )
-    await first.upsert(name, [point])
+    await first.upsert(name, [POINT])
     assert await second.embed([name], "how much leave") == {name: None}, "by words alone"
+    await index.close()
+
+
+async def test_points_that_another_process_stored_are_relabelled(tmp_path: Path) -> None:
+    embedders, index = Embedders([Alike()]), EdgeIndex(tmp_path)
+    name = embedders.default.collection
+    first, second = (CollectionSet(embedders, lambda _: index) for _ in range(2))
+    await first.upsert(name, [POINT])
+    await second.relabel(name, 1, "v", {"tags": ["new"]})
+    assert await index.query(1, POINT.sparse, None, 1, Where(tags=("new",)))
     await index.close()
 
 
