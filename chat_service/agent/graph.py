@@ -19,6 +19,7 @@ from langchain.agents.middleware import (
 from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.tools import StructuredTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.types import Command
 
 from chat_service import prompts
@@ -56,7 +57,7 @@ async def run(
     ]
     agent: Any = create_agent(
         ToolCallingModel(chat_model=model, sampling=sampling),
-        [_as_langchain(tool) for tool in tools],
+        [tool for tool in map(_as_langchain, tools) if _can_be_offered(tool)],
         system_prompt=system,
         middleware=limits,
     )
@@ -206,6 +207,16 @@ def _as_langchain(tool: Tool) -> StructuredTool:
         args_schema=tool.arguments,
         coroutine=tool.run,
     )
+
+
+def _can_be_offered(tool: StructuredTool) -> bool:
+    """Servers describe arguments as they like; one bad schema must not end every answer."""
+    try:
+        convert_to_openai_tool(tool)
+    except (ValueError, LookupError) as error:  # references that lead nowhere, or outside
+        logger.warning("the tool %s is left out: %s", tool.name, error)
+        return False
+    return True
 
 
 def _messages(update: dict[str, Any]) -> list[Any]:

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import ToolAnnotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chat_service.agent import graph
 from chat_service.agent.entities import ToolFailed
-from chat_service.agent.events import Used
+from chat_service.agent.events import Answered, Used
 from chat_service.agent.tools.calculator import calculate
 from chat_service.agent.tools.clock import clock
 from chat_service.agent.tools.mcp_servers import McpServers
@@ -26,6 +29,8 @@ from chat_service.agent_lists import (
     parse_by_client,
     parse_servers,
 )
+from chat_service.history import Message
+from chat_service.llm import Reply, Sampling
 from chat_service.settings import ChatSettings
 from tests.serving import served
 
@@ -159,8 +164,12 @@ class Gate:
 
 
 @pytest.fixture
-async def remote() -> AsyncIterator[tuple[str, Gate]]:
-    server = MCPServer("crm")
+async def remote(tmp_path: Path) -> AsyncIterator[tuple[str, Gate]]:
+    elsewhere = tmp_path / "schema.json"
+    elsewhere.write_text('{"type": "integer"}')
+    schema = {"type": "object", "properties": {"name": {"$ref": elsewhere.as_uri()}}}
+    refer = Tool.from_function(lambda name: name, name="refer")
+    server = MCPServer("crm", tools=[refer.model_copy(update={"parameters": schema})])
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     async def find_customer(name: str, limit: int = 3) -> str:
@@ -181,6 +190,16 @@ async def remote() -> AsyncIterator[tuple[str, Gate]]:
         yield f"{url}/mcp", gate
 
 
+class Listening:
+    """A model that keeps which tools it was offered."""
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
+    ) -> AsyncGenerator[list[str], None]:
+        self.offered = sampling.more["tools"]
+        yield ["好"]
+
+
 async def test_tools_of_an_mcp_server(remote: tuple[str, Gate]) -> None:
     url, gate = remote
     servers = McpServers([McpServer("crm", url, TOKEN)])
@@ -199,6 +218,23 @@ async def test_tools_of_an_mcp_server(remote: tuple[str, Gate]) -> None:
     (delete,) = await servers.tools("crm", {"delete_customer"})  # chosen by name
     assert delete.name == "crm__delete_customer"
     assert gate.requests == asked  # the list is kept
+
+
+@pytest.mark.filterwarnings("ignore:Automatically retrieving")  # as where it runs
+async def test_what_a_schema_refers_to_is_not_fetched(
+    remote: tuple[str, Gate], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, _ = remote
+    servers = McpServers([McpServer("crm", url, TOKEN)])
+    refer, delete = await servers.tools("crm", {"refer", "delete_customer"})
+    assert (refer.name, delete.name) == ("crm__refer", "crm__delete_customer")
+    with pytest.raises(ToolFailed, match="refers elsewhere"):
+        await refer.run(name="x")
+    model = Listening()
+    answer = graph.run(model, Sampling(), [refer, delete], [], system="?", steps=2)
+    assert [event.text async for event in answer if isinstance(event, Answered)] == ["好"]
+    assert [tool["function"]["name"] for tool in model.offered] == [delete.name]
+    assert "crm__refer is left out" in caplog.text
 
 
 async def test_leaving_ends_the_call_of_an_mcp_tool(remote: tuple[str, Gate]) -> None:

@@ -95,12 +95,19 @@ async def _list(server: McpServer) -> "list[RemoteTool]":
 
 
 async def _call(server: McpServer, remote: "RemoteTool", arguments: dict[str, Any]) -> str:
-    import jsonschema
+    from jsonschema import ValidationError, validators
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
+    schema = remote.input_schema
+    # With an empty registry a schema cannot make us fetch what its references name.
+    validator = validators.validator_for(schema)(schema, registry=Registry())
     try:
-        jsonschema.validate(arguments, remote.input_schema)
-    except jsonschema.ValidationError as error:
+        validator.validate(arguments)
+    except ValidationError as error:
         raise ToolFailed(f"wrong arguments 参数有误: {error.message[:200]}") from None
+    except Unresolvable:
+        raise ToolFailed("its schema refers elsewhere 工具的参数定义引用了外部内容") from None
     async with _connected(server, within=_CALL_WITHIN) as client:
         result = await client.call_tool(remote.name, arguments)
     text = "\n".join(block.text for block in result.content if block.type == "text")
