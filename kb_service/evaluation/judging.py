@@ -68,19 +68,24 @@ def matches(expected: str, chunk: str) -> bool:
     return len(grams & others) >= _MOSTLY * len(grams)
 
 
+def names_of(file_name: str) -> set[str]:
+    """Also without the folders that it is in: who writes tables often leaves them out."""
+    whole = plain_name(file_name)
+    return {whole, whole.rpartition("/")[2]}
+
+
+def plain_name(file_name: str) -> str:
+    """Some systems write ü as u and two dots."""
+    return unicodedata.normalize("NFC", file_name)
+
+
 def _target(expected: Expectation, passage: Passage) -> int | None:
     """Which of the expected ones a passage is."""
     if expected.passages:
         is_right = [matches(wanted, passage.content) for wanted in expected.passages]
     else:
-        is_right = [_names(wanted, passage.file_name) for wanted in expected.files]
+        is_right = [plain_name(name) in names_of(passage.file_name) for name in expected.files]
     return is_right.index(True) if True in is_right else None
-
-
-def _names(wanted: str, file_name: str) -> bool:
-    """Also without the folders that it is in: who writes tables often leaves them out."""
-    names = (file_name,) if "/" in wanted else (file_name, file_name.rpartition("/")[2])
-    return unicodedata.normalize("NFC", wanted) in names
 
 
 def _verdict(expected: Expectation, rank: int | None, *, found_any: bool) -> Verdict:

@@ -7,6 +7,7 @@ from typing import BinaryIO, Literal, TypeVar
 from kb_service.entities import KnowledgeBase
 from kb_service.errors import EvalInvalid, EvalRefused, NoSuchEvalItem, NoSuchEvalSet
 from kb_service.evaluation.exporting import csv_head, csv_lines
+from kb_service.evaluation.judging import names_of, plain_name
 from kb_service.evaluation.reading import (
     BadItem,
     Lines,
@@ -141,10 +142,12 @@ class Sets:
         lines = await self._read(table, qrels, corpus)
         done = Imported(bad=lines.bad)
         await self._put(known, lines, existing, done)
-        names = await self._store.file_names(kb.id)
-        names |= {name.rpartition("/")[2] for name in names}
+        there = await self._store.file_names(kb.id)
+        names = {name for file_name in there for name in names_of(file_name)}
         expected = [name for _, item in lines.items.values() for name in item.expected.files]
-        done.unknown_files = [name for name in dict.fromkeys(expected) if name not in names]
+        done.unknown_files = [
+            name for name in dict.fromkeys(expected) if plain_name(name) not in names
+        ]
         return done
 
     async def export(self, known: EvalSet) -> AsyncIterator[str]:

@@ -58,6 +58,8 @@ def test_each_expected_passage_counts_once_where_it_is_found_first() -> None:
         ("docs/a.md", "a.md", False),
         ("other/a.md", "docs/a.md", False),
         ("a.md", "ba.md", False),
+        ("u\u0308ber.md", "docs/u\u0308ber.md", True),  # as macOS writes ü
+        ("\u00fcber.md", "u\u0308ber.md", True),
     ],
 )
 def test_files_may_be_named_without_their_folders(
