@@ -177,7 +177,3 @@ class Run:
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None
-
-    @property
-    def is_over(self) -> bool:
-        return self.state in OVER

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ScalarSelect, delete, func, insert, update
+from sqlalchemy import ScalarSelect, func, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from kb_service.entities import SearchFilter
 from kb_service.errors import EvalRefused, LeaseLost, NoSuchEvalSet
 from kb_service.evaluation_entities import (
+    OVER,
     Circumstances,
     EvalSet,
     Figures,
@@ -25,6 +26,7 @@ from kb_service.evaluation_entities import (
 )
 from kb_service.models import ChunkEditRow, EvalResultRow, EvalRunRow, FileRow, now
 from kb_service.store.eval_results import result_row
+from kb_service.store.eval_sets import drop_run
 from kb_service.store.sizes import sizes
 from servicekit.database import Database
 
@@ -96,8 +98,7 @@ class EvalRunStore:
 
     async def remove(self, run_id: int) -> None:
         async with self._database.transaction() as session:
-            await session.exec(delete(EvalResultRow).where(col(EvalResultRow.run_id) == run_id))
-            await session.exec(delete(EvalRunRow).where(col(EvalRunRow.id) == run_id))
+            await drop_run(session, run_id)
 
     async def keep_newest(self, set_id: int, number: int) -> None:
         """Removes older ones that are over."""
@@ -107,11 +108,10 @@ class EvalRunStore:
             .order_by(col(EvalRunRow.id).desc())
             .offset(number)
         )
-        is_over = col(EvalRunRow.state).in_(("done", "failed", "cancelled"))
         async with self._database.reading() as session:
-            old = list(await session.exec(rows.where(is_over)))
+            old: list[Any] = list(await session.exec(rows.where(col(EvalRunRow.state).in_(OVER))))
         for run_id in old:
-            await self.remove(run_id or 0)
+            await self.remove(run_id)
 
     async def claim(self) -> Run | None:
         """One that waits, leased; None when there is none."""

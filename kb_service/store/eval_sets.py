@@ -154,26 +154,27 @@ async def drop_sets(session: AsyncSession, kb_id: int) -> None:
         await _drop_set(session, set_id)
 
 
+async def drop_run(session: AsyncSession, run_id: int) -> None:
+    """With what it found."""
+    await session.exec(delete(EvalResultRow).where(col(EvalResultRow.run_id) == run_id))
+    await session.exec(delete(EvalRunRow).where(col(EvalRunRow.id) == run_id))
+
+
 async def _remove_set(database: Database, set_id: int) -> None:
     async with database.reading() as session:
         run_ids = list(await session.exec(_run_ids(set_id)))
     for run_id in run_ids:
         async with database.transaction() as session:
-            await _drop_run(session, run_id)
+            await drop_run(session, run_id)
     async with database.transaction() as session:
         await _drop_set(session, set_id)
 
 
 async def _drop_set(session: AsyncSession, set_id: int) -> None:
     for run_id in list(await session.exec(_run_ids(set_id))):
-        await _drop_run(session, run_id)
+        await drop_run(session, run_id)
     await session.exec(delete(EvalItemRow).where(col(EvalItemRow.set_id) == set_id))
     await session.exec(delete(EvalSetRow).where(col(EvalSetRow.id) == set_id))
-
-
-async def _drop_run(session: AsyncSession, run_id: int) -> None:
-    await session.exec(delete(EvalResultRow).where(col(EvalResultRow.run_id) == run_id))
-    await session.exec(delete(EvalRunRow).where(col(EvalRunRow.id) == run_id))
 
 
 def _set_ids(kb_id: int) -> Any:
