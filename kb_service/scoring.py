@@ -11,8 +11,8 @@ from kb_service.folding import folded
 from kb_service.part_numbers import CODE, pieces
 from kb_service.tokens import characters, is_ideographic, parts, spaced_terms, stem
 
-# Measured by `make eval` on six sets at once, see docs/retrieval.md. A passage is relevant that has
-# half of what is asked, or so much of it that chance would not bring it about among as many chunks.
+# Chosen by `make eval`, see docs/retrieval.md. A passage is relevant that has half of what is
+# asked, or so much of it that chance would not bring it about among as many chunks.
 _ENOUGH = 0.5
 _EVIDENCE, _EVIDENCE_BY_SIZE = 3.0, 0.4
 # What is there in parts only is weak evidence.

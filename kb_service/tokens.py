@@ -22,7 +22,7 @@ from kb_service.vectors import SparseVector
 # another number are made anew.
 LEXICAL_RECIPE = 2
 
-# Chosen on twelve sets at once, see docs/retrieval.md.
+# Chosen by `make eval`, see docs/retrieval.md.
 _K1 = 0.9
 _B = 0.7
 # A constant, so that a stored vector depends on its passage alone. Lengths count by their square

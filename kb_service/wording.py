@@ -24,7 +24,7 @@ from kb_service.tokens import (
 )
 from kb_service.vectors import SparseVector
 
-# Measured on twelve sets at once, see docs/retrieval.md; characters weigh 1.
+# Chosen by `make eval`, see docs/retrieval.md; characters weigh 1.
 _PAIR = 0.5
 _SPACED = 1.0
 _STEM = 1.5
