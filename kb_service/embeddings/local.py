@@ -16,7 +16,7 @@ from kb_service.onnx_models import ModelFolderFault, ModelOutput, OnnxModel
 from servicekit.errors import UpstreamError
 
 _ROOT = Path(__file__).parent.parent.parent
-_AT_ONCE = 8  # texts: a question waits for one such batch at most, a tenth of a second
+_AT_ONCE = 8  # texts: a tenth of a second, in which a question shares the cores with them
 
 _NO_PREFIXES = Prefixes()
 
