@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from chat_service.api.dependencies import VendorsDep, may_chat
-from chat_service.api.models import ActorDep, RegistryDep
+from chat_service.api.dependencies import ActorDep, VendorsDep, may_chat
+from chat_service.api.models import RegistryDep
 from chat_service.schemas import (
     ChangeModelRequest,
     Done,

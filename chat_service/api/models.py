@@ -2,33 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 
-from chat_service.api.dependencies import VendorsDep
+from chat_service.api.dependencies import ActorDep, Page, PageSize, VendorsDep, kept
 from chat_service.llm.choice import VendorModels
 from chat_service.model_schemas import ModelChanges, ModelItem, ModelItems, NewModel, TrialResult
 from chat_service.registry import ModelRegistry
 from servicekit.errors import Invalid
-from servicekit.identity import CallerDep, require_scope
+from servicekit.identity import require_scope
 
 
-# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in a thread.
 async def _no_store(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
-
-
-async def _registry(request: Request) -> ModelRegistry:
-    registry: ModelRegistry = request.app.state.registry
-    return registry
-
-
-async def _models(request: Request) -> VendorModels:
-    models: VendorModels = request.app.state.models
-    return models
-
-
-async def _actor(caller: CallerDep) -> str:
-    return f"{caller.client_id}/{caller.user_id}"
 
 
 router = APIRouter(
@@ -36,18 +22,14 @@ router = APIRouter(
     tags=["administration"],
     dependencies=[require_scope("admin"), Depends(_no_store)],
 )
-RegistryDep = Annotated[ModelRegistry, Depends(_registry)]
-ModelsDep = Annotated[VendorModels, Depends(_models)]
-ActorDep = Annotated[str, Depends(_actor)]
+RegistryDep = Annotated[ModelRegistry, kept("registry")]
+ModelsDep = Annotated[VendorModels, kept("models")]
 NamePath = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
 
 
 @router.get("", summary="Models of config.ini and of operators, by name")
 async def list_models(
-    registry: RegistryDep,
-    vendors: VendorsDep,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    registry: RegistryDep, vendors: VendorsDep, page: Page = 1, page_size: PageSize = 50
 ) -> ModelItems:
     found = registry.listed()
     shown = found[(page - 1) * page_size : page * page_size]

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 
-from chat_service.api.dependencies import CallerHeader, VendorsDep, may_chat
+from chat_service.api.dependencies import CallerHeader, ServerAddress, VendorsDep, kept, may_chat
 from chat_service.api.openai_errors import OpenAIRoute
 from chat_service.api.openai_stream import CompletionStream
 from chat_service.chat_completions import Asked, ChatCompletions
@@ -33,18 +33,7 @@ router = APIRouter(
 )
 
 
-async def _completions(request: Request) -> ChatCompletions:
-    completions: ChatCompletions = request.app.state.chat_completions
-    return completions
-
-
-async def _public_address(request: Request) -> str:
-    address: str = request.app.state.server_address
-    return address
-
-
-CompletionsDep = Annotated[ChatCompletions, Depends(_completions)]
-PublicAddress = Annotated[str, Depends(_public_address)]
+CompletionsDep = Annotated[ChatCompletions, kept("chat_completions")]
 
 
 @router.get("/models", summary="Models, and knowledge bases as models")
@@ -75,7 +64,7 @@ async def chat_completions(
     body: ChatCompletionRequest,
     completions: CompletionsDep,
     caller: CallerHeader,
-    address: PublicAddress,
+    address: ServerAddress,
 ) -> Response:
     asked = Asked(
         model=body.model,

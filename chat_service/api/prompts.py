@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path
 
-from chat_service.prompt_registry import Prompts
+from chat_service.api.dependencies import ActorDep, Page, PageSize, PromptsDep
 from chat_service.prompt_schemas import (
     NewPrompt,
     PromptItem,
@@ -13,28 +13,12 @@ from chat_service.prompt_schemas import (
     PromptVersionItem,
     PromptVersionItems,
 )
-from servicekit.identity import CallerDep, require_scope
+from servicekit.identity import require_scope
 
 router = APIRouter(
     prefix="/admin/prompts", tags=["administration"], dependencies=[require_scope("admin")]
 )
-
-
-# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
-async def _prompts(request: Request) -> Prompts:
-    prompts: Prompts = request.app.state.prompts
-    return prompts
-
-
-async def _actor(caller: CallerDep) -> str:
-    return f"{caller.client_id}/{caller.user_id}"
-
-
-PromptsDep = Annotated[Prompts, Depends(_prompts)]
-ActorDep = Annotated[str, Depends(_actor)]
 Part = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]*$")]
-Page = Annotated[int, Query(ge=1, le=1_000_000)]
-PageSize = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("", summary="Prompt templates by type and name")

@@ -5,8 +5,9 @@ import io
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 
+from chat_service.api.dependencies import Page, PageSize, kept
 from chat_service.metering import Meter
 from chat_service.store import UsageStore
 from chat_service.usage_entities import Dimension, Quota, UsageQuery
@@ -22,20 +23,10 @@ _SUMS = ("requests", "estimated_requests", "prompt_tokens", "completion_tokens")
 router = APIRouter(prefix="/admin", tags=["administration"], dependencies=[require_scope("admin")])
 
 
-# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
-async def _store(request: Request) -> UsageStore:
-    store: UsageStore = request.app.state.usage
-    return store
-
-
-async def _meter(request: Request) -> Meter:
-    meter: Meter = request.app.state.meter
-    return meter
-
-
 Text = Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$")]
 
 
+# A coroutine, though it waits for nothing: FastAPI runs plain functions in a thread.
 async def _usage_query(
     since: Annotated[date | None, Query(description="First day; 30 days ago. 起始日期")] = None,
     until: Annotated[date | None, Query(description="Last day; today. 结束日期")] = None,
@@ -60,11 +51,9 @@ async def _usage_query(
     return UsageQuery(first.isoformat(), last.isoformat(), keys, only)
 
 
-StoreDep = Annotated[UsageStore, Depends(_store)]
-MeterDep = Annotated[Meter, Depends(_meter)]
+StoreDep = Annotated[UsageStore, kept("usage")]
+MeterDep = Annotated[Meter, kept("meter")]
 UsageQueryDep = Annotated[UsageQuery, Depends(_usage_query)]
-Page = Annotated[int, Query(ge=1, le=1_000_000)]
-PageSize = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/usage", summary="Tokens and costs, by day, model, client, user, knowledge base")

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path
 
+from chat_service.api.dependencies import ActorDep, Page, PageSize, kept
 from chat_service.store import WordStore
 from chat_service.word_lists import WordLists
 from chat_service.word_schemas import (
@@ -16,32 +17,12 @@ from chat_service.word_schemas import (
     WordListWords,
     WordsText,
 )
-from servicekit.identity import CallerDep, require_scope
+from servicekit.identity import require_scope
 
 router = APIRouter(prefix="/admin", tags=["administration"], dependencies=[require_scope("admin")])
-
-
-# Coroutines, though they wait for nothing: FastAPI runs plain functions in a thread.
-async def _lists(request: Request) -> WordLists:
-    lists: WordLists = request.app.state.word_lists
-    return lists
-
-
-async def _store(request: Request) -> WordStore:
-    store: WordStore = request.app.state.words
-    return store
-
-
-async def _actor(caller: CallerDep) -> str:
-    return f"{caller.client_id}/{caller.user_id}"
-
-
-ListsDep = Annotated[WordLists, Depends(_lists)]
-StoreDep = Annotated[WordStore, Depends(_store)]
-ActorDep = Annotated[str, Depends(_actor)]
+ListsDep = Annotated[WordLists, kept("word_lists")]
+StoreDep = Annotated[WordStore, kept("words")]
 ListId = Annotated[int, Path(ge=1, le=2**31 - 1)]
-Page = Annotated[int, Query(ge=1, le=1_000_000)]
-PageSize = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/word-lists", summary="Word lists, by name, without their words")
