@@ -3,28 +3,21 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from chat_service.agent.chat import Task
-from chat_service.api.dependencies import AgentChatDep, CallerHeader, may_chat
+from chat_service.api.dependencies import AgentChatDep, CallerHeader, may_chat, streaming_routes
 from chat_service.api.stream import STREAMED, AnswerStream
 from chat_service.history import Message
 from chat_service.llm import Sampling
 from chat_service.schemas import AgentChatRequest
 from chat_service.wire import Format
-from servicekit.errors import EnvelopeRoute
 from servicekit.identity import Caller
 
-router = APIRouter(route_class=EnvelopeRoute)
+router = streaming_routes(STREAMED)
 
 
-@router.post(
-    "/chat/agent_chat",
-    tags=["chat"],
-    summary="Chat with an agent that uses tools",
-    response_class=Response,
-    responses=STREAMED,
-)
+@router.post("/chat/agent_chat", summary="Chat with an agent that uses tools")
 async def agent_chat(
     body: AgentChatRequest,
     caller: Annotated[Caller, may_chat],

@@ -3,27 +3,20 @@
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from chat_service.answer import Question
-from chat_service.api.dependencies import AnsweringDep, CallerHeader, may_chat
+from chat_service.api.dependencies import AnsweringDep, CallerHeader, streaming_routes
 from chat_service.api.stream import STREAMED, AnswerStream
 from chat_service.history import Message
 from chat_service.llm import Sampling
 from chat_service.schemas import ChatRequest, KnowledgeBaseChatRequest
 from chat_service.wire import Format
-from servicekit.errors import EnvelopeRoute
 
-router = APIRouter(route_class=EnvelopeRoute, dependencies=[may_chat])
+router = streaming_routes(STREAMED)
 
 
-@router.post(
-    "/chat/chat",
-    tags=["chat"],
-    summary="Chat with a model",
-    response_class=Response,
-    responses=STREAMED,
-)
+@router.post("/chat/chat", summary="Chat with a model")
 async def chat(body: ChatRequest, caller: CallerHeader, answering: AnsweringDep) -> Response:
     question = Question(**_asked(body, caller))
     turn = await answering.begin(question)
@@ -31,13 +24,7 @@ async def chat(body: ChatRequest, caller: CallerHeader, answering: AnsweringDep)
     return AnswerStream(answer, Format.llm(turn.id), whole=not body.stream)
 
 
-@router.post(
-    "/chat/knowledge_base_chat",
-    tags=["chat"],
-    summary="Chat with a knowledge base",
-    response_class=Response,
-    responses=STREAMED,
-)
+@router.post("/chat/knowledge_base_chat", summary="Chat with a knowledge base")
 async def knowledge_base_chat(
     body: KnowledgeBaseChatRequest, caller: CallerHeader, answering: AnsweringDep
 ) -> Response:

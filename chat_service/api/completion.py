@@ -3,39 +3,26 @@
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from chat_service.api.dependencies import CompletionsDep, may_chat
+from chat_service.api.dependencies import CompletionsDep, streaming_routes
 from chat_service.api.stream import STREAMED_TEXT, AnswerStream
 from chat_service.history import Message
 from chat_service.llm import Sampling
 from chat_service.schemas import CompletionRequest, FastchatRequest
 from chat_service.wire import RawText
-from servicekit.errors import EnvelopeRoute
 
-router = APIRouter(route_class=EnvelopeRoute, dependencies=[may_chat])
+router = streaming_routes(STREAMED_TEXT)
 
 
-@router.post(
-    "/chat/fastchat",
-    tags=["chat"],
-    summary="Messages to a model, its text back",
-    response_class=Response,
-    responses=STREAMED_TEXT,
-)
+@router.post("/chat/fastchat", summary="Messages to a model, its text back")
 async def fastchat(body: FastchatRequest, completions: CompletionsDep) -> Response:
     messages = [Message(message.role, message.content) for message in body.messages]
     answer = partial(completions.chat, messages, body.model, _sampling(body))
     return AnswerStream(answer, RawText(), whole=not body.stream)
 
 
-@router.post(
-    "/other/completion",
-    tags=["chat"],
-    summary="A prompt continued",
-    response_class=Response,
-    responses=STREAMED_TEXT,
-)
+@router.post("/other/completion", summary="A prompt continued")
 async def completion(body: CompletionRequest, completions: CompletionsDep) -> Response:
     answer = partial(
         completions.complete,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from chat_service.agent.chat import AgentChat
 from chat_service.answer import Answering
@@ -13,6 +13,7 @@ from chat_service.usage_entities import Account
 from chat_service.vendors import Vendors
 from chat_service.web_chat import WebChat
 from chat_service.web_search.choice import WebSearch
+from servicekit.errors import EnvelopeRoute
 from servicekit.identity import CALLER_HEADER, Caller, CallerDep, require_scope
 
 
@@ -28,6 +29,17 @@ may_chat = Depends(_may_chat)
 
 async def _caller_header(request: Request, _: Annotated[Caller, may_chat]) -> str:
     return request.headers[CALLER_HEADER]
+
+
+def streaming_routes(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
+    """A router for chat routes of the old wire."""
+    return APIRouter(
+        tags=["chat"],
+        route_class=EnvelopeRoute,
+        dependencies=[may_chat],
+        default_response_class=Response,
+        responses=responses,
+    )
 
 
 async def _actor(caller: CallerDep) -> str:

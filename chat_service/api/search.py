@@ -2,27 +2,20 @@
 
 from functools import partial
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from chat_service.api.dependencies import WebChatDep, may_chat
+from chat_service.api.dependencies import WebChatDep, streaming_routes
 from chat_service.api.stream import STREAMED, AnswerStream
 from chat_service.history import Message
 from chat_service.llm import Sampling
 from chat_service.schemas import SearchEngineChatRequest
 from chat_service.web_chat import WebQuestion
 from chat_service.wire import Format
-from servicekit.errors import EnvelopeRoute
 
-router = APIRouter(route_class=EnvelopeRoute, dependencies=[may_chat])
+router = streaming_routes(STREAMED)
 
 
-@router.post(
-    "/chat/search_engine_chat",
-    tags=["chat"],
-    summary="Chat with a search engine's results",
-    response_class=Response,
-    responses=STREAMED,
-)
+@router.post("/chat/search_engine_chat", summary="Chat with a search engine's results")
 async def search_engine_chat(body: SearchEngineChatRequest, web: WebChatDep) -> Response:
     question = WebQuestion(
         query=body.query,
