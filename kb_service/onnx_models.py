@@ -5,18 +5,25 @@ model is opened.
 """
 
 import json
+import logging
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Tokenizer
 
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "tokenizers")
+_PAUSE = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 class ModelFolderFault(Exception):
@@ -84,6 +91,49 @@ class OnnxModel:
         values = self._session.run(None, {name: given[name] for name in self._inputs})[0]
         cut = frozenset(number for number, one in enumerate(encoded) if one.overflowing)
         return ModelOutput(values, given["attention_mask"], cut)
+
+
+class ModelOnDemand:
+    """Opened for the first who needs it.
+
+    What fails is told at once to those who ask within a minute: another try takes seconds.
+    """
+
+    def __init__(
+        self,
+        open_model: Callable[[], Awaitable[OnnxModel]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open_model, self._clock = open_model, clock
+        self._opening = anyio.Lock()
+        self._opened: OnnxModel | None = None
+        self._fault: Exception | None = None
+        self._not_before = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self._opened is not None
+
+    async def get(self) -> OnnxModel:
+        """Raises ModelFolderFault or OSError."""
+        async with self._opening:
+            if self._opened is None:
+                if self._fault and self._clock() < self._not_before:
+                    raise self._fault.with_traceback(None)
+                self._opened = await self._open()
+        return self._opened
+
+    def close(self) -> None:
+        self._opened = None
+
+    async def _open(self) -> OnnxModel:
+        try:
+            return await self._open_model()
+        except (ModelFolderFault, OSError) as fault:
+            logger.exception("a model cannot be opened")
+            self._fault, self._not_before = fault, self._clock() + _PAUSE
+            raise
 
 
 def check_folder(path: Path) -> None:

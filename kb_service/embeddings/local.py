@@ -1,9 +1,9 @@
 """An embedding model on this machine; it works in threads, so that only those wait who asked."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,13 @@ from anyio import to_thread
 
 from kb_service.embeddings import Embedded, EmbedderKind, Prefixes, failure
 from kb_service.embeddings.folder import ModelFolder
-from kb_service.onnx_models import ModelFolderFault, ModelOutput, OnnxModel
+from kb_service.onnx_models import ModelFolderFault, ModelOnDemand, ModelOutput, OnnxModel
 from servicekit.errors import UpstreamError
 
 _ROOT = Path(__file__).parent.parent.parent
 _AT_ONCE = 8  # texts: a tenth of a second, in which a question shares the cores with them
 
 _NO_PREFIXES = Prefixes()
-
-logger = logging.getLogger(__name__)
 
 
 class LocalEmbedder:
@@ -38,19 +36,16 @@ class LocalEmbedder:
         self._prefixes = Prefixes(prefixes.query or own.query, prefixes.passage or own.passage)
         self.fingerprint = f"{self._folder.fingerprint()}\n{self._prefixes.passage}"
         self._passages, self._questions = anyio.CapacityLimiter(1), anyio.CapacityLimiter(2)
-        self._loading = anyio.Lock()
-        self._loaded: OnnxModel | None = None
+        self._model = ModelOnDemand(self._open)
 
     @property
     def is_ready(self) -> bool:
-        return self._loaded is not None
+        return self._model.is_open
 
     async def warm(self) -> None:
         """What goes wrong is told to those who ask."""
-        try:
+        with suppress(UpstreamError):
             await self._load()
-        except UpstreamError:
-            logger.exception("the embedding model in %s cannot be loaded", self._folder.path)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         loaded = await self._load()
@@ -74,18 +69,17 @@ class LocalEmbedder:
         return done.vectors[0]
 
     async def close(self) -> None:
-        self._loaded = None
+        self._model.close()
 
     async def _load(self) -> OnnxModel:
-        async with self._loading:
-            if self._loaded is None:
-                try:
-                    onnx = self._folder.onnx or await self._built()
-                    self._loaded = await to_thread.run_sync(self._opened, onnx)
-                except (ModelFolderFault, OSError) as error:
-                    logger.exception("the model folder %s", self._folder.path)
-                    raise failure(f"the model cannot be loaded: {error}") from None
-        return self._loaded
+        try:
+            return await self._model.get()
+        except (ModelFolderFault, OSError) as error:
+            raise failure(f"the model cannot be loaded: {error}") from None
+
+    async def _open(self) -> OnnxModel:
+        onnx = self._folder.onnx or await self._built()
+        return await to_thread.run_sync(self._opened, onnx)
 
     async def _built(self) -> Path:
         """In a process of its own, which takes three times the model's size for a second."""

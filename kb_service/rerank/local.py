@@ -1,7 +1,7 @@
 """A cross-encoder on this machine, from a folder with model.onnx and tokenizer.json."""
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from anyio import to_thread
 
 from kb_service.onnx_models import (
     ModelFolderFault,
+    ModelOnDemand,
     OnnxModel,
     check_folder,
     onnx_in,
@@ -19,8 +20,6 @@ from servicekit.errors import UpstreamError
 
 _AT_ONCE = 8
 _LONGEST = 512
-
-logger = logging.getLogger(__name__)
 
 
 class LocalReranker:
@@ -35,8 +34,8 @@ class LocalReranker:
         self._folder, self._onnx = folder, onnx
         config = read_object(folder, "config.json")
         self._max_tokens = min(config.get("max_position_embeddings", _LONGEST), _LONGEST)
-        self._turns, self._loading = anyio.CapacityLimiter(1), anyio.Lock()
-        self._loaded: OnnxModel | None = None
+        self._turns = anyio.CapacityLimiter(1)
+        self._model = ModelOnDemand(partial(to_thread.run_sync, self._opened))
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         model = await self._load()
@@ -47,14 +46,10 @@ class LocalReranker:
         return relevances
 
     async def _load(self) -> OnnxModel:
-        async with self._loading:
-            if self._loaded is None:
-                try:
-                    self._loaded = await to_thread.run_sync(self._opened)
-                except ModelFolderFault as error:
-                    logger.exception("the model folder %s", self._folder)
-                    raise UpstreamError(f"The reranker cannot be loaded: {error}.") from None
-        return self._loaded
+        try:
+            return await self._model.get()
+        except (ModelFolderFault, OSError) as error:
+            raise UpstreamError(f"The reranker cannot be loaded: {error}.") from None
 
     def _opened(self) -> OnnxModel:
         return OnnxModel.open(

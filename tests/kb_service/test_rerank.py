@@ -16,13 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from kb_service.onnx_models import ModelFolderFault
+from kb_service.onnx_models import ModelFolderFault, ModelOnDemand, OnnxModel
 from kb_service.rerank import relevance
 from kb_service.rerank.endpoint import EndpointReranker
 from kb_service.rerank.local import LocalReranker
 from kb_service.settings import KbSettings
 from servicekit.errors import UpstreamError
 from tests.kb_service.conftest import connected
+from tests.kb_service.jobs import Clock
 from tests.serving import served
 
 TEXTS = ["the weather", "ten days of leave", "leave"]
@@ -148,6 +149,22 @@ def cross_encoder(folder: Path, labels: int = 1) -> Path:
 async def test_a_model_of_another_kind_is_no_reranker(tmp_path: Path) -> None:
     reranker = LocalReranker(cross_encoder(tmp_path / "m", labels=3), seconds=5)
     assert await relevance(reranker, "leave", TEXTS) is None
+
+
+async def test_a_search_does_not_wait_for_a_model_that_just_failed(tmp_path: Path) -> None:
+    clock, tries = Clock(), 0
+
+    async def open_model() -> OnnxModel:
+        nonlocal tries
+        tries += 1
+        raise ModelFolderFault(tmp_path, "it is damaged")
+
+    model = ModelOnDemand(open_model, clock=clock)
+    for expected in (1, 1, 2):
+        with pytest.raises(ModelFolderFault, match="damaged"):
+            await model.get()
+        assert tries == expected
+        clock.now += 40
 
 
 @pytest.mark.parametrize("labels", [1, 2])
