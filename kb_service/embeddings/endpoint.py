@@ -117,15 +117,14 @@ class OpenAIEmbedder:
 
     async def _ask(self, texts: list[str], *, is_patient: bool) -> httpx.Response:
         """Who is not patient is waited for by somebody: it is asked at once, and not often."""
-        body, why = orjson.dumps({"model": self.model, "input": texts}), ""
+        body, why, pause = orjson.dumps({"model": self.model, "input": texts}), "", 0.0
         for attempt in range(_ATTEMPTS if is_patient else _QUERY_ATTEMPTS):
-            if is_patient:
-                await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+            limited = self._not_before - time.monotonic() if is_patient else 0.0
+            await asyncio.sleep(max(pause, limited))
             try:
                 answer = await self._client.post(self._url, content=body, headers=self._headers)
             except httpx.TransportError as error:
-                why = type(error).__name__
-                await asyncio.sleep(self._pause * 2**attempt)
+                why, pause = type(error).__name__, self._pause * 2**attempt
                 continue
             if answer.is_success:
                 return answer
@@ -135,15 +134,15 @@ class OpenAIEmbedder:
                 raise _TooLarge(why)
             if answer.status_code not in _RETRIED:
                 break
-            await self._back_off(answer, attempt)
+            pause = self._pause_after(answer, attempt)
         raise failure(why)
 
-    async def _back_off(self, answer: httpx.Response, attempt: int) -> None:
+    def _pause_after(self, answer: httpx.Response, attempt: int) -> float:
         """A limit of rates holds for all requests, whoever met it."""
         seconds = min(_retry_after(answer) or self._pause * 2**attempt, _PAUSE_MAX)
         if answer.status_code == 429:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
-        await asyncio.sleep(seconds)
+        return seconds
 
     def _vectors(self, answer: httpx.Response, number: int) -> Embedded:
         try:
