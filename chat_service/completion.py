@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 
 from chat_service import offline
+from chat_service.fitting import prompt_budget
 from chat_service.history import ASSISTANT, SYSTEM, USER, Message, estimate_tokens
 from chat_service.llm import Sampling
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import fill
 from chat_service.unstored import Listener, Models, Speaker
+from chat_service.vendors import Vendor
 
 _ROLES = {"human": USER, "ai": ASSISTANT}
 
 
 class Completions:
-    """`context_tokens` is the most that the messages may hold."""
+    """Messages fit the model's context, or else `context_tokens`."""
 
     def __init__(self, models: Models, prompts: Prompts, *, context_tokens: int) -> None:
-        self._models, self._prompts, self._budget = models, prompts, context_tokens
+        self._models, self._prompts = models, prompts
+        self._context_tokens = context_tokens
 
     async def chat(
         self, messages: Sequence[Message], model_name: str, sampling: Sampling, listener: Listener
@@ -24,8 +27,9 @@ class Completions:
         """What the model says to these messages, which are sent as they are but for their roles."""
         speaker = Speaker(listener)
         known = [Message(_ROLES.get(m.role, m.role), m.content) for m in messages]
-        fitting = _newest(known, self._budget)
-        await speaker.explain(self._relay(fitting, model_name, sampling, speaker))
+        vendor = self._models.choose(model_name)
+        fitting = _newest(known, prompt_budget(vendor, sampling, self._context_tokens))
+        await speaker.explain(self._relay(fitting, vendor, sampling, speaker))
 
     async def complete(
         self,
@@ -40,19 +44,18 @@ class Completions:
         """The query continued; `echo` repeats it first."""
         template = self._prompts.choose("completion", prompt_name, query)
         messages = [Message(USER, fill(template, {"input": query}))]
-        speaker = Speaker(listener)
+        vendor, speaker = self._models.choose(model_name), Speaker(listener)
         if echo:
             await speaker.say([query])
-        await speaker.explain(self._relay(messages, model_name, sampling, speaker))
+        await speaker.explain(self._relay(messages, vendor, sampling, speaker))
 
     async def _relay(
-        self, messages: list[Message], model_name: str, sampling: Sampling, speaker: Speaker
+        self, messages: list[Message], vendor: Vendor, sampling: Sampling, speaker: Speaker
     ) -> None:
         messages = [
             Message(m.role, await self._models.screen.question(m.content)) if m.role == USER else m
             for m in messages
         ]
-        vendor = self._models.choose(model_name)
         if vendor.offline:
             await speaker.say([offline.without_model(messages[-1].content)])
             return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from chat_service import offline
+from chat_service.fitting import prompt_budget
 from chat_service.follow_up import standalone
 from chat_service.history import Message, conversation, normalise
 from chat_service.llm import Sampling
@@ -34,13 +35,13 @@ class WebQuestion:
 
 
 class WebChat:
-    """`context_tokens` is the most that a prompt with its history may hold."""
+    """A prompt with its history fits the model's context, or else `context_tokens`."""
 
     def __init__(
         self, search: WebSearch, models: Models, prompts: Prompts, *, context_tokens: int
     ) -> None:
         self._search, self._models, self._prompts = search, models, prompts
-        self._budget = context_tokens
+        self._context_tokens = context_tokens
 
     def check(self, question: WebQuestion) -> None:
         """Raises NotFound before anything is said."""
@@ -85,19 +86,20 @@ class WebChat:
             said = offline.extract(question.query, snippets)
             await speaker.say(self._models.screen.whole_answer(said))
             return
+        budget = prompt_budget(vendor, question.sampling, self._context_tokens)
         messages = conversation(
             normalise(question.history),
             query=question.query,
-            prompt=self._prompt(question, found),
-            budget=self._budget,
+            prompt=self._prompt(question, found, budget),
+            budget=budget,
         )
         await speaker.relay(self._models.answering(vendor), messages, question.sampling)
 
-    def _prompt(self, question: WebQuestion, found: list[Found]) -> str:
+    def _prompt(self, question: WebQuestion, found: list[Found], budget: int) -> str:
         """The question in the template that it names, pages as data in two thirds of the space."""
         name = question.prompt_name if found else "Empty"
         template = self._prompts.choose(_KIND, name, question.query)
-        share = max(_LEAST_EXCERPT, self._budget * 2 // 3 // max(len(found), 1))
+        share = max(_LEAST_EXCERPT, budget * 2 // 3 // max(len(found), 1))
         excerpts = [f"{result.title}\n{result.snippet}"[:share] for result in found]
         values = {"question": question.query, "context": fence(excerpts)}
         return fill(template, values)

@@ -14,12 +14,14 @@ from chat_service.agent.entities import Tool
 from chat_service.agent.events import Answered, Said, Used
 from chat_service.agent.toolbox import Toolbox
 from chat_service.errors import ModelRefused, ModelTimeout
+from chat_service.fitting import prompt_budget
 from chat_service.history import Message, conversation, normalise
 from chat_service.images import defused
 from chat_service.llm import ChatModel, Sampling
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import DEFAULT, fill
 from chat_service.unstored import Models, Speaker
+from chat_service.vendors import Vendor
 from chat_service.wire import AgentReader
 
 _KIND = "agent_chat"
@@ -47,7 +49,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Model calls and seconds of one answer, and tokens of the conversation before it."""
+    """Model calls and seconds of one answer, and tokens of the conversation before it.
+
+    Those are of models whose context is not known.
+    """
 
     steps: int
     seconds: float
@@ -91,16 +96,17 @@ class _Answering:
             return
         try:
             async with asyncio.timeout(self._limits.seconds):
-                await self._work(task, self._models.answering(vendor))
+                await self._work(task, vendor)
         except TimeoutError:
             raise ModelTimeout(f"an agent took {self._limits.seconds} s") from None
 
-    async def _work(self, task: Task, model: ChatModel) -> None:
+    async def _work(self, task: Task, vendor: Vendor) -> None:
+        model = self._models.answering(vendor)
         messages = conversation(
             normalise(task.history),
             query=task.query,
             prompt=task.query,
-            budget=self._limits.context_tokens,
+            budget=prompt_budget(vendor, task.sampling, self._limits.context_tokens),
         )
         tools = await self._toolbox.tools(caller=task.caller, client_id=task.client_id, model=model)
         if not tools:

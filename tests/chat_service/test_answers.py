@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from tests.chat_service.conftest import Chat, StartChat, until
 from tests.chat_service.standins import KbStandIn, SessionStandIn
 from tests.fakes.vendor import Reply, VendorServer, tokens
@@ -33,6 +35,24 @@ async def test_a_conversation_longer_than_the_context(
     assert "巨" * 100 in last["content"]
     assert sum(len(message["content"]) for message in [*earlier, last]) < 1_600
     assert not earlier
+
+
+@pytest.mark.parametrize("path", ["search_engine_chat", "agent_chat", "fastchat"])
+async def test_the_other_modes_fit_the_models_context_too(
+    path: str, start_chat: StartChat, vendor: VendorServer
+) -> None:
+    models = {"small": {"base_url": vendor.base_url, "model": "m", "context_tokens": 2_000}}
+    chat = await start_chat(
+        custom_models=json.dumps(models), enable_llm_model="small", context_tokens=100_000
+    )
+    vendor.default = tokens(["好"])
+    roles = ("user", "assistant", "user", "assistant", "user")
+    said = [{"role": role, "content": f"{n}" + "话" * 600} for n, role in enumerate(roles)]
+    asked = {"query": "那呢", "history": said, "search_engine_name": "duckduckgo", "top_k": 0}
+    body = {"messages": said} if path == "fastchat" else asked
+    await chat.post(f"/chat/{path}", body | {"max_tokens": 500})
+    sent = vendor.requests[-1].body["messages"]
+    assert sum(len(m["content"]) for m in sent if m["role"] != "system") < 1_600
 
 
 async def test_the_sentence_for_nothing_found(
