@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from kb_service.chunk_entities import Chunk, ChunkAction, ChunkPage, ChunkState, Revision
 from kb_service.entities import ChunkOptions
-from kb_service.schemas import UtcTime
+from kb_service.schemas import ListPage, UtcTime
 from kb_service.split_schemas import ChunkingItem
 
 
@@ -65,13 +65,10 @@ class ChunkItem(BaseModel):
         return cls.model_validate(chunk, from_attributes=True)
 
 
-class ChunkItems(BaseModel):
+class ChunkItems(ListPage):
     """One page, and how the file is cut."""
 
     items: list[ChunkItem]
-    total: int
-    page: int
-    page_size: int
     chunking: ChunkingItem | None
 
     @classmethod

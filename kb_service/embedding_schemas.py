@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from kb_service.embeddings import Embedded, EmbedderKind
 from kb_service.embeddings.available import EmbeddingModel
 from kb_service.rebuild import EmbeddingState
+from kb_service.schemas import ListPage
 
 _Text = Annotated[str, Field(min_length=1, max_length=32_000)]
 
@@ -37,11 +38,8 @@ class EmbedderItem(BaseModel):
         )
 
 
-class Embedders(BaseModel):
+class Embedders(ListPage):
     items: list[EmbedderItem]
-    total: int
-    page: int
-    page_size: int
 
 
 class EmbeddingStateBody(BaseModel):

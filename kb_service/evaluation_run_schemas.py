@@ -18,8 +18,7 @@ from kb_service.evaluation_entities import (
     Verdict,
 )
 from kb_service.evaluation_schemas import Label
-from kb_service.management_schemas import Page
-from kb_service.schemas import SearchFilterBody, UtcTime
+from kb_service.schemas import ListPage, SearchFilterBody, UtcTime
 
 
 class RunBody(BaseModel):
@@ -66,7 +65,7 @@ class RunItem(BaseModel):
         return cls.model_validate(run, from_attributes=True)
 
 
-class RunItems(Page):
+class RunItems(ListPage):
     items: list[RunItem]
 
 
@@ -121,7 +120,7 @@ class ResultItem(BaseModel):
         )
 
 
-class ResultItems(Page):
+class ResultItems(ListPage):
     items: list[ResultItem]
 
 
@@ -158,7 +157,7 @@ class Difference(BaseModel):
     difference: float | None
 
 
-class ComparisonItem(Page):
+class ComparisonItem(ListPage):
     """`chance` is how often pure chance brings so uneven a result (exact sign test).
 
     The questions that got worse come first, then those that got better, big changes first.

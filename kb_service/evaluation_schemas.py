@@ -13,8 +13,7 @@ from kb_service.evaluation.reading import (
 )
 from kb_service.evaluation.sets import Imported
 from kb_service.evaluation_entities import EvalSet, Expectation, Item, NewItem
-from kb_service.management_schemas import Page
-from kb_service.schemas import UtcTime
+from kb_service.schemas import ListPage, UtcTime
 
 # No database but SQLite stores NUL.
 _PRINTED = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -65,7 +64,7 @@ class SetItem(BaseModel):
         return cls.model_validate(one, from_attributes=True)
 
 
-class SetItems(Page):
+class SetItems(ListPage):
     items: list[SetItem]
 
 
@@ -126,7 +125,7 @@ class EvalItem(BaseModel):
         )
 
 
-class EvalItems(Page):
+class EvalItems(ListPage):
     items: list[EvalItem]
 
 

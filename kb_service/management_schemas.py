@@ -9,7 +9,7 @@ from kb_service.entities import Statistics as Numbers
 from kb_service.question_keys import LONGEST
 from kb_service.questions.importing import LONGEST_ANSWER, Line, Outcome
 from kb_service.questions.suggesting import Suggestion
-from kb_service.schemas import TagName, UtcTime
+from kb_service.schemas import ListPage, TagName, UtcTime
 
 BaseName = Annotated[str, Field(max_length=255)]
 # No database but SQLite stores NUL.
@@ -17,14 +17,6 @@ ZhName = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
 Info = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
 Query = Annotated[str, Field(max_length=LONGEST, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 Answer = Annotated[str, Field(max_length=LONGEST_ANSWER, pattern=r"^[^\x00]*$")]
-
-
-class Page(BaseModel):
-    """One page of a list."""
-
-    total: int
-    page: int
-    page_size: int
 
 
 ModelName = Annotated[
@@ -74,7 +66,7 @@ class FileItem(BaseModel):
         return cls.model_validate(file, from_attributes=True)
 
 
-class Files(Page):
+class Files(ListPage):
     items: list[FileItem]
 
 
@@ -100,7 +92,7 @@ class TagItem(BaseModel):
         return cls.model_validate(tag, from_attributes=True)
 
 
-class Tags(Page):
+class Tags(ListPage):
     items: list[TagItem]
 
 
@@ -198,7 +190,7 @@ class QuestionItem(BaseModel):
         )
 
 
-class Questions(Page):
+class Questions(ListPage):
     items: list[QuestionItem]
 
 

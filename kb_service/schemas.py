@@ -67,6 +67,14 @@ def _tag(text: str) -> str:
 TagName = Annotated[str, AfterValidator(_tag)]
 
 
+class ListPage(BaseModel):
+    """One page of a list."""
+
+    total: int
+    page: int
+    page_size: int
+
+
 class Envelope(BaseModel):
     """`data` is always there."""
 
@@ -300,13 +308,8 @@ class ManagedKnowledgeBase(BaseModel):
         )
 
 
-class ManagedKnowledgeBases(BaseModel):
-    """Management: one page."""
-
+class ManagedKnowledgeBases(ListPage):
     items: list[ManagedKnowledgeBase]
-    total: int
-    page: int
-    page_size: int
 
 
 class JobItem(BaseModel):
@@ -350,13 +353,8 @@ class JobItem(BaseModel):
         )
 
 
-class Jobs(BaseModel):
-    """Management: one page."""
-
+class Jobs(ListPage):
     items: list[JobItem]
-    total: int
-    page: int
-    page_size: int
 
 
 class AcceptedFiles(BaseModel):
@@ -397,7 +395,7 @@ class ReadDocument(BaseModel):
     """Internal: `start` and `count` are chunks."""
 
     knowledge_base_name: Name
-    file_name: Annotated[str, Field(max_length=1_000)]
+    file_name: FileName
     start: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     count: Annotated[int, Field(ge=1, le=200)] = 50
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from kb_service.schemas import UtcTime
+from kb_service.schemas import ListPage, UtcTime
 from kb_service.source_entities import (
     Page,
     PageState,
@@ -105,13 +105,8 @@ class SourceItem(BaseModel):
         )
 
 
-class SourceItems(BaseModel):
-    """One page."""
-
+class SourceItems(ListPage):
     items: list[SourceItem]
-    total: int
-    page: int
-    page_size: int
 
 
 class PageItem(BaseModel):
@@ -132,13 +127,8 @@ class PageItem(BaseModel):
         return cls.model_validate(page, from_attributes=True)
 
 
-class PageItems(BaseModel):
-    """One page."""
-
+class PageItems(ListPage):
     items: list[PageItem]
-    total: int
-    page: int
-    page_size: int
 
 
 class FingerprintItem(BaseModel):
