@@ -104,6 +104,8 @@ class ModelExhausted(ModelRefused):
 
 
 class ModelTooLong(ModelRefused):
+    code = "context_length_exceeded"
+
     def __init__(self, detail: str) -> None:
         super().__init__(
             "内容超出了模型一次能处理的长度，请缩短问题或新建会话。"
@@ -114,6 +116,8 @@ class ModelTooLong(ModelRefused):
 
 
 class ModelFiltered(ModelError):
+    code = "content_filter"
+
     def __init__(self, detail: str) -> None:
         super().__init__(
             "模型服务商的内容安全策略拦截了这次回答，请换个说法。"

@@ -9,7 +9,9 @@ from fastapi.routing import APIRoute
 
 from chat_service.errors import (
     ModelBusy,
+    ModelFiltered,
     ModelTimeout,
+    ModelTooLong,
     ModelUnreachable,
     QuestionRefused,
     QuotaUsedUp,
@@ -23,6 +25,8 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 _STATUS: dict[type[ServiceError], int] = {
     Invalid: 400,
     ModelBusy: 429,
+    ModelFiltered: 400,  # and the next: asked again, as clients do after a 5xx, it is the same
+    ModelTooLong: 400,
     QuotaUsedUp: 429,
     QuestionRefused: 400,
     SessionBusy: 429,

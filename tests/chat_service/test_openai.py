@@ -150,6 +150,16 @@ async def test_errors_have_openais_body(
     assert sessions.turn.state == "failed"
 
 
+@pytest.mark.parametrize("code", ["content_filter", "context_length_exceeded"])
+async def test_what_another_try_would_not_help_is_the_clients_error(
+    client: openai.AsyncOpenAI, vendor: VendorServer, code: str
+) -> None:
+    vendor.then(status(400, {"error": {"code": code, "message": "no"}}))
+    with pytest.raises(openai.BadRequestError) as refused:
+        await streamed(client)
+    assert refused.value.code == code
+
+
 async def refusal(client: openai.AsyncOpenAI, *, stream: bool) -> openai.APIStatusError:
     """What a knowledge base's model answers instead of an answer that is kept."""
     asked: Any = {"metadata": {"session_id": SESSION_ID}, "stream": stream}
