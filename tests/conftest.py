@@ -1,5 +1,6 @@
 """Fixtures that every folder of tests may use: the running product and its clients."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -17,10 +18,29 @@ _SHARED = ("stack", "scripted")
 _SHOWN_LINES = 150
 _MEMORY = Path("/dev/shm")
 _MEMORY_NEEDED = 4 << 30
+_GARBAGE = 20_000
 
 
 def pytest_configure() -> None:
-    """Tests' files are in memory where there is room: on a disk each small commit waits for it."""
+    gc.set_threshold(_GARBAGE, 20, 20)  # much is imported and stays: looking at it often is vain
+    _trust_nobody()
+    _files_in_memory()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What is there before the first test is no garbage after any."""
+    gc.freeze()
+
+
+def _trust_nobody() -> None:
+    """No test asks a host outside: reading all the world's certificates takes 20 ms a client."""
+    os.environ.pop("SSL_CERT_FILE", None)
+    os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)  # there are none here
+
+
+def _files_in_memory() -> None:
+    """Where there is room: on a disk each small commit waits for it."""
     if not _MEMORY.is_dir():
         return
     found = os.statvfs(_MEMORY)
