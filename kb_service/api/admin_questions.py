@@ -2,9 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, File, Form, Query, UploadFile
 
-from kb_service.api.dependencies import ContextDep, PageNumber, PageSize, RowId, WriterDep
+from kb_service.api.dependencies import (
+    ContextDep,
+    KnowledgeBaseName,
+    PageNumber,
+    PageSize,
+    RowId,
+    WriterDep,
+)
 from kb_service.api.uploads import ManagementUploadRoute
 from kb_service.management_schemas import (
     ChangeQuestion,
@@ -82,7 +89,7 @@ async def delete_question(question_id: RowId, context: ContextDep, caller: Write
     summary="Questions that the headings of the files would answer; none is kept",
 )
 async def suggest_questions(
-    kb_name: Annotated[str, Path(max_length=1_000)],
+    kb_name: KnowledgeBaseName,
     context: ContextDep,
     caller: WriterDep,
     number: Annotated[int, Query(ge=1, le=200)] = 20,

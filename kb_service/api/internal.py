@@ -1,10 +1,8 @@
 """What other services ask; errors are problem details."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Path
-
-from kb_service.api.dependencies import ContextDep, ReaderDep
+from kb_service.api.dependencies import ContextDep, KnowledgeBaseName, ReaderDep
 from kb_service.schemas import (
     DocumentText,
     KnowledgeBaseFound,
@@ -19,7 +17,7 @@ router = APIRouter(prefix="/internal", tags=["internal"])
 
 @router.get("/knowledge_bases/{kb_name}", summary="Is there such a knowledge base for the caller?")
 async def knowledge_base(
-    kb_name: Annotated[str, Path(max_length=1_000)], context: ContextDep, caller: ReaderDep
+    kb_name: KnowledgeBaseName, context: ContextDep, caller: ReaderDep
 ) -> KnowledgeBaseFound:
     kb = context.library.readable(kb_name, caller)
     return KnowledgeBaseFound(knowledge_base_name=kb.name, kb_zh_name=kb.zh_name)

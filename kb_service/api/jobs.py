@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Header, Path, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
 from kb_service.api.dependencies import (
     ContextDep,
+    KnowledgeBaseName,
     PageNumber,
     PageSize,
     RowId,
@@ -35,7 +36,7 @@ _LIFE_SIGN_AFTER = 15  # looks at a job that has not changed, about a second eac
 
 @uploads.post("/{kb_name}/files", status_code=202, summary="Upload files, to be indexed as jobs")
 async def upload_files(
-    kb_name: Annotated[str, Path(max_length=1_000)],
+    kb_name: KnowledgeBaseName,
     context: ContextDep,
     caller: WriterDep,
     files: Annotated[list[UploadFile], File()],
