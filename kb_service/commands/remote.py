@@ -48,8 +48,8 @@ class Remote:
             answer = self.ask("POST", "/admin/knowledge-bases", json={"name": self._kb_name})
         if answer.status_code == 404:
             raise CommandFault(
-                f"没有可写的知识库 {self._kb_name}，可加 --create 新建。"
-                f"There is no knowledge base {self._kb_name} to write to; --create makes it."
+                f"没有可写的知识库 {self._kb_name}，可用 import --create 新建。"
+                f"There is no knowledge base {self._kb_name} to write to; import --create makes it."
             )
         checked(answer)
 
@@ -112,9 +112,14 @@ def _retry_after(answer: httpx.Response) -> float:
 
 
 def checked(answer: httpx.Response) -> Any:
+    """The JSON that it has. Raises CommandFault for a refusal."""
+    return accepted(answer).json()
+
+
+def accepted(answer: httpx.Response) -> httpx.Response:
     """Raises CommandFault for a refusal."""
     if answer.is_success:
-        return answer.json()
+        return answer
     raise CommandFault(f"{answer.status_code}: {_detail(answer)}")
 
 

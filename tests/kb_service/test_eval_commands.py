@@ -141,5 +141,5 @@ async def test_what_is_not_there_is_said(kb: Kb) -> None:
     for arguments in (("run", "--set", "none"), ("compare", "--set", "日常", "1", "99")):
         with pytest.raises(CommandFault):
             await evaluated(kb, *arguments)
-    with pytest.raises(CommandFault, match="no knowledge base"):
+    with pytest.raises(CommandFault, match="no knowledge base none to write to; import --create"):
         await evaluated(kb, "show", base="none")

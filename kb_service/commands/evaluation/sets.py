@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from kb_service.commands.remote import CommandFault, Remote
+from kb_service.commands.remote import CommandFault, Remote, accepted
 
 _PAGE = 200
 
@@ -55,10 +55,7 @@ class EvalRemote:
         return self._sent(set_id, {"file": ("items.jsonl", lines.encode())}, keep=True)
 
     def export(self, set_id: int) -> bytes:
-        answer = self._remote.ask("GET", f"{self._path}/{set_id}/items/export")
-        if not answer.is_success:
-            raise CommandFault(f"{answer.status_code}: {answer.text[:200]}")
-        return answer.content
+        return accepted(self._remote.ask("GET", f"{self._path}/{set_id}/items/export")).content
 
     def start(self, set_id: int, body: dict[str, Any]) -> dict[str, Any]:
         return self._dict("POST", f"{self._path}/{set_id}/runs", json=body)
