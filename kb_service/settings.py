@@ -149,14 +149,6 @@ class KbSettings(ServiceSettings):
         description="Vectors kept so that unchanged text costs no call again, in MB; 0: none. "
         "向量缓存上限（MB），内容未变的文本不再重复调用接口；0 为不缓存。",
     )
-
-    @field_validator("crawl_allowed_hosts")
-    @classmethod
-    def _check_hosts(cls, value: str) -> str:
-        if value and not _HOSTS.fullmatch(value):
-            raise ValueError("write host:port, with commas between, e.g. wiki.example:8080")
-        return value
-
     rerank_api_base_url: str = Field(
         "",
         description="Endpoint that has /rerank; empty: no reranking. "
@@ -177,6 +169,13 @@ class KbSettings(ServiceSettings):
         le=60,
         description="Seconds that a search waits for the reranker. 检索等待重排的秒数上限。",
     )
+
+    @field_validator("crawl_allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: str) -> str:
+        if value and not _HOSTS.fullmatch(value):
+            raise ValueError("write host:port, with commas between, e.g. wiki.example:8080")
+        return value
 
     @field_validator("embedding_query_prefix", "embedding_passage_prefix")
     @classmethod
