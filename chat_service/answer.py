@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import anyio
 
@@ -23,12 +22,11 @@ from chat_service.history import (
 )
 from chat_service.images import defused, without_images
 from chat_service.in_turn import InTurn
-from chat_service.llm import ChatModel, Reply, Sampling
+from chat_service.llm import Models, Reply, Sampling
 from chat_service.metering import note_knowledge_base
 from chat_service.outbox import DONE, FAILED, INTERRUPTED, Draft, Outbox
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import DEFAULT, fence, fill
-from chat_service.screening import Screen
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
 from servicekit.errors import ServiceError, Unavailable, UpstreamError
@@ -61,16 +59,6 @@ class Question:
     @property
     def chat_type(self) -> str:
         return "llm_chat" if self.knowledge_base is None else "knowledge_base_chat"
-
-
-class Models(Protocol):
-    """The models of this installation, and what may be asked and said."""
-
-    @property
-    def screen(self) -> Screen: ...
-    def choose(self, name: str) -> Vendor: ...
-    def answering(self, vendor: Vendor) -> ChatModel: ...
-    def condensing(self, vendor: Vendor) -> ChatModel: ...
 
 
 class Answering:

@@ -10,14 +10,13 @@ from chat_service.answer import Answering, Question
 from chat_service.clients import KbClient
 from chat_service.errors import ModelError, NoSuchKnowledgeBase, NoSuchModel
 from chat_service.history import SYSTEM, USER, Message, estimate_tokens
-from chat_service.llm import ChatModel, Reply, Sampling
+from chat_service.llm import Models, Reply, Sampling
 from chat_service.openai_schemas import ChatMessage, Usage
 from chat_service.outbox import DONE, FAILED, Draft
-from chat_service.screening import Screen
 from chat_service.suggestions import suggested
 from chat_service.vendors import Vendor
-from chat_service.wire import Source
-from servicekit.errors import Invalid, ServiceError
+from chat_service.wire import Reader
+from servicekit.errors import Invalid
 
 KB_PREFIX = "kb:"
 
@@ -35,25 +34,11 @@ class Asked:
     score_threshold: float = 1
 
 
-class Listener(Protocol):
-    """Whoever hears the answer."""
+class Listener(Reader, Protocol):
+    """Whoever hears the answer, and what comes besides its text."""
 
-    async def text(self, tokens: list[str]) -> None: ...
     async def thoughts(self, thoughts: list[str]) -> None: ...
     async def tool_calls(self, deltas: list[Any]) -> None: ...
-    async def docs(self, citations: Sequence[Source] | None) -> None: ...
-    async def unanswered(self, failure: ServiceError) -> None: ...
-
-
-class Models(Protocol):
-    """The models of this installation, and what may be asked and said."""
-
-    @property
-    def screen(self) -> Screen: ...
-    def find(self, name: str) -> Vendor | None: ...
-    def choose(self, name: str) -> Vendor: ...
-    def answering(self, vendor: Vendor) -> ChatModel: ...
-    def condensing(self, vendor: Vendor) -> ChatModel: ...
 
 
 Run = Callable[[Listener, Reply], Awaitable[None]]

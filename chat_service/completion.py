@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from chat_service import offline
 from chat_service.fitting import prompt_budget
 from chat_service.history import ASSISTANT, SYSTEM, USER, Message, estimate_tokens
-from chat_service.llm import Sampling
+from chat_service.llm import Models, Sampling
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import fill
-from chat_service.unstored import Listener, Models, Speaker
+from chat_service.unstored import Listener, Speaker
 from chat_service.vendors import Vendor
 
 _ROLES = {"human": USER, "ai": ASSISTANT}

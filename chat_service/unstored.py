@@ -9,8 +9,6 @@ from chat_service.errors import ModelError, SearchFailed
 from chat_service.history import Message
 from chat_service.images import ImageFilter
 from chat_service.llm import ChatModel, Sampling
-from chat_service.screening import Screen
-from chat_service.vendors import Vendor
 from servicekit.errors import ServiceError
 
 _UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
@@ -22,16 +20,6 @@ class Listener(Protocol):
     """Whoever hears the answer."""
 
     async def text(self, tokens: list[str]) -> None: ...
-
-
-class Models(Protocol):
-    """The models of this installation, and what may be asked and said."""
-
-    @property
-    def screen(self) -> Screen: ...
-    def choose(self, name: str) -> Vendor: ...
-    def answering(self, vendor: Vendor) -> ChatModel: ...
-    def condensing(self, vendor: Vendor) -> ChatModel: ...
 
 
 class Speaker:

@@ -7,10 +7,10 @@ from chat_service import offline
 from chat_service.fitting import prompt_budget
 from chat_service.follow_up import standalone
 from chat_service.history import Message, conversation, normalise
-from chat_service.llm import Sampling
+from chat_service.llm import Models, Sampling
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import DEFAULT, fence, fill
-from chat_service.unstored import Models, Speaker
+from chat_service.unstored import Speaker
 from chat_service.web_search import Found
 from chat_service.web_search.choice import WebSearch
 from chat_service.wire import Reader, WebPage

@@ -17,10 +17,10 @@ from chat_service.errors import ModelRefused, ModelTimeout
 from chat_service.fitting import prompt_budget
 from chat_service.history import Message, conversation, normalise
 from chat_service.images import defused
-from chat_service.llm import ChatModel, Sampling
+from chat_service.llm import ChatModel, Models, Sampling
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import DEFAULT, fill
-from chat_service.unstored import Models, Speaker
+from chat_service.unstored import Speaker
 from chat_service.vendors import Vendor
 from chat_service.wire import AgentReader
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chat_service.history import Message
+from chat_service.screening import Screen
+from chat_service.vendors import Vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,17 @@ class ChatModel(Protocol):
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, reply: Reply | None = None
     ) -> AsyncGenerator[list[str], None]: ...
+
+
+class Models(Protocol):
+    """The models of this installation, and what may be asked and said."""
+
+    @property
+    def screen(self) -> Screen: ...
+    def find(self, name: str) -> Vendor | None: ...
+    def choose(self, name: str) -> Vendor: ...
+    def answering(self, vendor: Vendor) -> ChatModel: ...
+    def condensing(self, vendor: Vendor) -> ChatModel: ...
 
 
 async def complete(
