@@ -19,7 +19,7 @@ from servicekit.errors import Invalid
 from servicekit.identity import CallerDep
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": OpenAIError} for status in (400, 404, 429, 502, 503)
+    status: {"model": OpenAIError} for status in (400, 404, 429, 502, 503, 504)
 }
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"description": "A chat completion, or its chunks", "content": {"text/event-stream": {}}}
