@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, or_, select, union_all, update
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -41,18 +40,15 @@ class LabelStore:
 
     async def put_tags(self, kb_id: int, file_name: str, tags: tuple[str, ...]) -> bool:
         """In the place of those that it has; False when there is no such file."""
-        file: Any = select(col(FileRow.id)).where(*_named(kb_id, file_name))
-        try:
-            async with self._database.transaction() as session:
-                row: Any = (await session.exec(file)).first()
-                if row is None:
-                    return False
-                await session.exec(delete(TagRow).where(col(TagRow.file_id) == row[0]))
-                if tags:
-                    rows = [{"file_id": row[0], "tag": tag} for tag in tags]
-                    await session.exec(insert(TagRow), params=rows)
-        except IntegrityError:  # it was deleted meanwhile
-            return False
+        file: Any = select(col(FileRow.id)).where(*_named(kb_id, file_name)).with_for_update()
+        async with self._database.transaction() as session:
+            row: Any = (await session.exec(file)).first()
+            if row is None:
+                return False
+            await session.exec(delete(TagRow).where(col(TagRow.file_id) == row[0]))
+            if tags:
+                rows = [{"file_id": row[0], "tag": tag} for tag in tags]
+                await session.exec(insert(TagRow), params=rows)
         return True
 
     async def tags(self, kb_id: int) -> list[Tag]:
