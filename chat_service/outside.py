@@ -21,7 +21,7 @@ class Outside:
     """One client for all who ask services on the internet; `close` ends it."""
 
     def __init__(self) -> None:
-        self._client: httpx.AsyncClient | None = None  # noqa: TID251 - its type only, the kit makes it
+        self._client: httpx.AsyncClient | None = None  # noqa: TID251 - as a type; the ban is on making one
 
     async def call(
         self,

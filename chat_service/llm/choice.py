@@ -3,15 +3,13 @@
 import time
 from dataclasses import dataclass
 
-import aiohttp
-
 from chat_service.errors import ModelError
 from chat_service.history import USER, Message
 from chat_service.llm import ChatModel, Reply, Sampling, complete
 from chat_service.llm.chain import ChainedModel, Gate, GatedModel
 from chat_service.llm.guard import Circuit, Deadlines, GuardedModel
 from chat_service.llm.langchain import LangChainModel
-from chat_service.llm.lean import LeanModel
+from chat_service.llm.lean import LeanModel, Session
 from chat_service.llm.metered import MeteredModel
 from chat_service.llm.screened import ScreenedModel
 from chat_service.metering import Meter
@@ -57,7 +55,7 @@ class VendorModels:
     def __init__(
         self,
         vendors: Vendors,
-        session: aiohttp.ClientSession,  # noqa: TID251 - its type only, the kit makes it
+        session: Session,
         *,
         connect_timeout: float,
         deadlines: Deadlines,
