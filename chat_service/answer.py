@@ -9,7 +9,7 @@ import anyio
 
 from chat_service import offline
 from chat_service.clients import KbClient, Passage, PastTurn, SessionClient, Turn
-from chat_service.errors import ModelError, SessionBusy
+from chat_service.errors import AnswerFailed, ModelError, SessionBusy
 from chat_service.fitting import fitting, prompt_budget
 from chat_service.follow_up import standalone
 from chat_service.history import (
@@ -29,12 +29,11 @@ from chat_service.prompt_registry import Prompts
 from chat_service.prompts import DEFAULT, fence, fill
 from chat_service.vendors import Vendor
 from chat_service.wire import Citation, Reader, document_list
-from servicekit.errors import ServiceError, Unavailable, UpstreamError
+from servicekit.errors import ServiceError, Unavailable
 
 _RECENT_TURNS = 5
 _STORE_TIMEOUT = 20
 _LONGEST_RETRIEVED = 4000
-_UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
 _KB_AWAY = "知识库暂时无法检索，请稍后再试。The knowledge base cannot be searched right now."
 
 logger = logging.getLogger(__name__)
@@ -165,7 +164,7 @@ class Answering:
             failure = Unavailable(_KB_AWAY, retry_after=error.retry_after)
         except Exception:  # the boundary of the stream: it ends with a sentence
             logger.exception("turn %s failed", draft.turn.id)
-            failure = UpstreamError(_UNKNOWN_FAILURE)
+            failure = AnswerFailed()
         if failure:
             await _explain(failure, draft, reader)
         if question.knowledge_base is not None:
@@ -189,20 +188,14 @@ class Answering:
     async def _retrieve(self, question: Question, history: list[Message]) -> list[Passage]:
         if question.knowledge_base is None or not question.top_k:
             return []
+        asked = await standalone(self._models, question.model_name, history, question.query)
         return await self._kb.search(
             question.knowledge_base,
             caller=question.caller,
-            query=(await self._standalone(question, history))[:_LONGEST_RETRIEVED],
+            query=asked[:_LONGEST_RETRIEVED],
             top_k=question.top_k,
             score_threshold=question.score_threshold,
         )
-
-    async def _standalone(self, question: Question, history: list[Message]) -> str:
-        """A follow-up as a question that retrieval understands without the conversation."""
-        vendor = self._models.choose(question.model_name)
-        if not history or vendor.offline:
-            return question.query
-        return await standalone(self._models.condensing(vendor), history, question.query)
 
     async def _speak(
         self, question: Question, history: list[Message], passages: list[Passage], reply: Reply

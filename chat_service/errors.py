@@ -18,7 +18,8 @@ UpstreamError
 │   ├── SessionBusy             a question of the same session is being answered
 │   ├── WordsBlocked            a word of an operator's list
 │   └── QuestionRefused         the moderation endpoint flagged it
-└── SearchFailed                a web search engine did not answer, or not as documented
+├── SearchFailed                a web search engine did not answer, or not as documented
+└── AnswerFailed                what nobody foresaw
 """
 
 from servicekit.errors import NotFound, UpstreamError
@@ -160,6 +161,15 @@ class SearchFailed(UpstreamError):
             f"Web search ({engine}) is not available right now; please try again later."
         )
         self.detail = f"{engine}: {detail}"
+
+
+class AnswerFailed(UpstreamError):
+    """The log has the reason."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
+        )
 
 
 class QuotaUsedUp(ModelError):

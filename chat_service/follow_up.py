@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from chat_service import prompts
 from chat_service.errors import ModelError
 from chat_service.history import USER, Message
-from chat_service.llm import ChatModel, complete
+from chat_service.llm import Models, complete
 
 _LAST_MESSAGES = 4
 _LONGEST_MESSAGE = 300
@@ -15,9 +15,12 @@ _LONGEST = 500
 logger = logging.getLogger(__name__)
 
 
-async def standalone(model: ChatModel, history: Sequence[Message], query: str) -> str:
-    """The query itself when there is no history, or the model fails."""
-    if not history:
+async def standalone(
+    models: Models, model_name: str, history: Sequence[Message], query: str
+) -> str:
+    """The query itself when there is no history or no model, or the model fails."""
+    vendor = models.choose(model_name)
+    if not history or vendor.offline:
         return query
     before = "\n".join(
         f"{message.role}: {message.content[:_LONGEST_MESSAGE]}"
@@ -25,7 +28,7 @@ async def standalone(model: ChatModel, history: Sequence[Message], query: str) -
     )
     prompt = prompts.fill(prompts.CONDENSE, {"history": before, "question": query})
     try:
-        said = await complete(model, [Message(USER, prompt)])
+        said = await complete(models.condensing(vendor), [Message(USER, prompt)])
     except ModelError as error:
         logger.warning("a follow-up is searched as it is: %s", error.detail)
         return query

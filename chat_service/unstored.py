@@ -5,13 +5,11 @@ from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
-from chat_service.errors import ModelError, SearchFailed
+from chat_service.errors import AnswerFailed, ModelError, SearchFailed
 from chat_service.history import Message
 from chat_service.images import ImageFilter
 from chat_service.llm import ChatModel, Sampling
 from servicekit.errors import ServiceError
-
-_UNKNOWN_FAILURE = "回答时出了点问题，请稍后再试。Something went wrong; please try again later."
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class Speaker:
             failure = str(error)
         except Exception:  # the boundary of the stream: it ends with a sentence
             logger.exception("an answer failed")
-            failure = _UNKNOWN_FAILURE
+            failure = str(AnswerFailed())
         await self.flush()
         await self._tell([f"\n\n{failure}" if self.said else failure])
         return failure

@@ -65,19 +65,14 @@ class WebChat:
     async def _find(self, question: WebQuestion) -> list[Found]:
         if not question.top_k:
             return []
+        history = normalise(question.history)
+        asked = await standalone(self._models, question.model_name, history, question.query)
         return await self._search.search(
             question.engine,
-            (await self._standalone(question))[:_LONGEST_QUERY],
+            asked[:_LONGEST_QUERY],
             limit=question.top_k,
             split=question.split,
         )
-
-    async def _standalone(self, question: WebQuestion) -> str:
-        vendor = self._models.choose(question.model_name)
-        history = normalise(question.history)
-        if not history or vendor.offline:
-            return question.query
-        return await standalone(self._models.condensing(vendor), history, question.query)
 
     async def _speak(self, question: WebQuestion, found: list[Found], speaker: Speaker) -> None:
         vendor = self._models.choose(question.model_name)

@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 from chat_service.api.openai_errors import error_body, error_response
 from chat_service.api.stream import LONGEST, STREAM_HEADERS, until_client_leaves
 from chat_service.chat_completions import Asked, Run, usage
+from chat_service.errors import AnswerFailed
 from chat_service.llm import Reply
 from chat_service.wire import Source
-from servicekit.errors import SafeJSONResponse, ServiceError, UpstreamError
+from servicekit.errors import SafeJSONResponse, ServiceError
 
 _KEEP_ALIVE_EVERY = 10.0
 Suggest = Callable[[Asked, str], Awaitable[list[str]]]
@@ -65,7 +66,7 @@ class CompletionStream(Response):
             await writer.fail(error)
         except Exception:  # the boundary of the stream: it ends with an error that clients read
             logger.exception("a chat completion failed")
-            await writer.fail(UpstreamError("Something went wrong. 回答时出了点问题。"))
+            await writer.fail(AnswerFailed())
         else:
             if self._suggest:
                 heard = writer.heard
