@@ -1,5 +1,7 @@
 """What is known: the caller's knowledge bases, and the web."""
 
+import logging
+
 from pydantic import BaseModel, Field
 
 from chat_service.agent.entities import Tool, ToolFailed
@@ -12,6 +14,8 @@ _MOST_BASES = 30
 _LONGEST_NAME = 50
 _EXCERPT = 1_200
 _HITS = 4
+
+logger = logging.getLogger(__name__)
 
 
 class _KnowledgeQuestion(BaseModel):
@@ -61,8 +65,8 @@ def web_search(search: WebSearch) -> Tool:
         try:
             found = await search.search(search.default, query, limit=_HITS)
         except ServiceError as error:
-            detail = error.detail if isinstance(error, SearchFailed) else ""
-            raise ToolFailed(f"{error} {detail[:100]}".strip()) from None
+            logger.warning("%s", error.detail if isinstance(error, SearchFailed) else error)
+            raise ToolFailed(str(error)) from None
         pages = [f"{page.title}\n{page.url}\n{page.snippet[:_EXCERPT]}" for page in found]
         return "\n\n".join(pages) or "未找到相关网页 nothing found"
 
