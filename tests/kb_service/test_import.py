@@ -23,6 +23,7 @@ from tests.kb_service.documents import zip_file
 from tests.parsers import PARSERS
 from tests.serving import served
 from tests.stack import ROOT
+from tests.warm_interpreter import warm
 
 KEY = "c2l-a-key-of-the-import-tests"
 
@@ -63,21 +64,24 @@ class Service:
         self, *arguments: str | Path, key: str = KEY, cwd: Path = ROOT
     ) -> tuple[int, str]:
         """Exit code and output of an import into kb1."""
-        process = await self.start(*arguments, key=key, cwd=cwd)
+        process = await self._start(warm("kb_service").command, *arguments, key=key, cwd=cwd)
         output, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, output.decode()
 
-    async def start(
-        self, *arguments: str | Path, key: str = KEY, cwd: Path = ROOT
+    async def start(self, *arguments: str | Path) -> asyncio.subprocess.Process:
+        """An import that can be sent signals."""
+        return await self._start([sys.executable, "-m", "kb_service"], *arguments)
+
+    async def _start(
+        self, command: list[str], *arguments: str | Path, key: str = KEY, cwd: Path = ROOT
     ) -> asyncio.subprocess.Process:
-        environment = os.environ | {"CHAT2LLM_API_KEY": key, "PYTHONPATH": str(ROOT)}
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "kb_service", "import"),
+            *(*command, "import"),
             *map(str, arguments),
             *("--kb", "kb1", "--url", self.url),
             cwd=cwd,
-            env=environment,
+            env=os.environ | {"CHAT2LLM_API_KEY": key, "PYTHONPATH": str(ROOT)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
