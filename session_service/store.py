@@ -36,6 +36,13 @@ _ANSWER_ASKING = (
     .where(TURNS.c.state == TurnState.ASKING, TURNS.c.begun_time > bindparam("begun_after"))
     .values({name: bindparam(name) for name in ("response", "docs", "state")})
 )
+_UNANSWERED: dict[str, Any] = {
+    "response": "",
+    "docs": [],
+    "feedback_score": -1,
+    "feedback_reason": "",
+    "feedback_time": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +188,18 @@ class TurnStore:
         self, turn_id: str, owner: Owner, session_id: str | None, question: Question
     ) -> bool:
         """False when the id is taken."""
-        blank = {"response": "", "docs": [], "feedback_score": -1, "feedback_reason": ""}
-        blank |= {"feedback_time": None}
-        values = blank | asdict(owner) | asdict(question)
+        values = _UNANSWERED | asdict(owner) | asdict(question)
         values |= {"id": turn_id, "session_id": session_id, "state": TurnState.ASKING}
         values |= {"create_time": question.begun_time}
         return await _insert(self._connection, TURNS, values)
 
     async def reopen(self, turn: StoredTurn, question: Question) -> None:
-        """Ask again. The old answer stays until the new one comes, unless the question changed."""
+        """Ask again. The old answer stays until the new one comes, and its rating for good, unless
+        the question changed.
+        """
         values = asdict(question) | {"state": TurnState.ASKING}
         if turn.query != question.query:
-            values |= {"response": "", "docs": []}
+            values |= _UNANSWERED
         await self._connection.execute(update(TURNS).where(TURNS.c.seq == turn.seq).values(values))
 
     async def answer_asking(

@@ -132,6 +132,16 @@ async def test_operators_read_what_was_rated(
     assert await _listed(operator, page=2, page_size=1) == ["bad"]
 
 
+@pytest.mark.parametrize(("again", "listed"), [("the same", ["the same"]), ("another", [])])
+async def test_a_rating_is_of_the_question_that_was_asked(
+    operator: User, li: User, session_id: str, again: str, listed: list[str]
+) -> None:
+    turn = await li.ask("the same", "wrong", session_id, turn_id="a" * 32)
+    await _rate(li, turn.id, 10)
+    await li.ask(again, "right", session_id, turn_id=turn.id)
+    assert await _listed(operator) == listed
+
+
 @pytest.mark.parametrize(
     "params",
     [
