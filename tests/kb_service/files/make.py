@@ -110,7 +110,7 @@ def _scans() -> None:
     grey = page.convert("L").rotate(0.4, fillcolor=255)
     grey.crop((0, 0, grey.width, grey.height // 2)).save(FOLDER / "scan.jpg", quality=60)
     grey.save(FOLDER / "scan.pdf", resolution=110, quality=50)
-    line = Image.new("L", (900, 120), 255)
+    line = Image.new("L", (900, 450), 255)  # a strip is enlarged, and takes four times as long
     ImageDraw.Draw(line).text((20, 30), RULE[:22], font=ImageFont.truetype(FONT, 36), fill=0)
     for suffix in ("png", "webp"):
         line.save(FOLDER / f"line.{suffix}")
