@@ -117,7 +117,8 @@ async def _answer(
     response: aiohttp.ClientResponse, reply: Reply
 ) -> AsyncGenerator[list[str], None]:
     if response.status != 200 or response.content_type.endswith("json"):
-        yield [whole(await _read_answer(response), reply)]  # a vendor that does not stream
+        text = whole(await _read_answer(response), reply)  # a vendor that does not stream
+        yield [text] if text else []
         return
     parser = StreamParser(reply)
     try:

@@ -311,6 +311,12 @@ async def test_a_vendor_that_does_not_stream(lean: LeanModel, vendor: VendorServ
     assert await said(lean) == ["整段"]
 
 
+async def test_a_whole_answer_without_text_is_none(lean: LeanModel, vendor: VendorServer) -> None:
+    vendor.then(answer_json({"choices": [{"message": {"content": ""}}]}))
+    with pytest.raises(ModelBroken, match="returned nothing"):
+        await said(GuardedModel(lean, Deadlines(5, 5, 5), Circuit()))
+
+
 @pytest.mark.parametrize(
     "body",
     [
