@@ -1,6 +1,8 @@
 """The tools that one caller's agent is given: allowed, configured and reachable."""
 
+import asyncio
 from dataclasses import dataclass
+from itertools import chain
 
 from chat_service.agent.entities import Tool
 from chat_service.agent.tools.calculator import calculator
@@ -43,6 +45,6 @@ class Toolbox:
         if "knowledge" in allowed.names and (found := await knowledge(self.kb, caller=caller)):
             made["knowledge"] = found
         tools = [tool for name, tool in made.items() if name in allowed.names]
-        for server, chosen in allowed.servers.items():
-            tools += await self.mcp.tools(server, chosen)
+        listed = [self.mcp.tools(server, chosen) for server, chosen in allowed.servers.items()]
+        tools += chain.from_iterable(await asyncio.gather(*listed))
         return list({tool.name: tool for tool in tools}.values())

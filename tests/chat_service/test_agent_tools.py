@@ -248,13 +248,17 @@ async def test_leaving_ends_the_call_of_an_mcp_tool(remote: tuple[str, Gate]) ->
 async def test_an_mcp_server_that_is_away_or_refuses(
     remote: tuple[str, Gate], caplog: pytest.LogCaptureFixture
 ) -> None:
-    url, _ = remote
+    url, gate = remote
     bad: list[Any] = [
         McpServer("crm", url, "wrong-token-of-ours"),
         McpServer("crm", "http://127.0.0.1:1/mcp"),
     ]
     for server in bad:
-        assert await McpServers([server]).tools("crm", None) == []
+        servers = McpServers([server])
+        assert await servers.tools("crm", None) == []
+        asked = gate.requests
+        assert await servers.tools("crm", None) == []
+        assert gate.requests == asked  # the next answer does not wait for it again
     assert await McpServers([]).tools("crm", None) == []
     assert "left out" in caplog.text
     assert "wrong-token-of-ours" not in caplog.text

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LIST_WITHIN = 10
 _CALL_WITHIN = 25
 _KEPT = 300.0
+_KEPT_AWAY = 30.0  # until then no answer waits for it again
 _MOST_TOOLS = 30
 _MOST_PAGES = 10
 _LONGEST_DESCRIPTION = 1_000
@@ -53,12 +54,13 @@ class McpServers:
         kept = self._listed.get(server.name)
         if kept and kept[0] > time.monotonic():
             return kept[1]
+        kept_for = _KEPT
         try:
             found = await _list(server)
         except ToolFailed:
             logger.warning("the MCP server %s is left out", server.name)
-            return []
-        self._listed[server.name] = (time.monotonic() + _KEPT, found)
+            kept_for, found = _KEPT_AWAY, []
+        self._listed[server.name] = (time.monotonic() + kept_for, found)
         return found
 
 
