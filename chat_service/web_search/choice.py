@@ -23,26 +23,15 @@ class WebSearch:
     """The engines of this installation; `default` is the agent's."""
 
     def __init__(self, settings: ChatSettings, outside: Outside) -> None:
-        keys = {
-            name: getattr(settings, name).get_secret_value()
-            for name in (
-                "bing_subscription_key",
-                "metaphor_api_key",
-                "tavily_api_key",
-                "bocha_api_key",
-            )
-        }
-        apis = []
+        keyed = (
+            (bing, settings.bing_search_url, settings.bing_subscription_key),
+            (exa, settings.metaphor_url, settings.metaphor_api_key),
+            (tavily, settings.tavily_url, settings.tavily_api_key),
+            (bocha, settings.bocha_url, settings.bocha_api_key),
+        )
+        apis = [api(url, key.get_secret_value()) for api, url, key in keyed if key]
         if settings.searxng_url:
             apis.append(searxng(settings.searxng_url))
-        if key := keys["bing_subscription_key"]:
-            apis.append(bing(settings.bing_search_url, key))
-        if key := keys["metaphor_api_key"]:
-            apis.append(exa(settings.metaphor_url, key))
-        if key := keys["tavily_api_key"]:
-            apis.append(tavily(settings.tavily_url, key))
-        if key := keys["bocha_api_key"]:
-            apis.append(bocha(settings.bocha_url, key))
         self._engines: dict[str, SearchEngine] = {
             "duckduckgo": DuckDuckGo(proxy=settings.duckduckgo_proxy),
             **{api.name: HttpEngine(outside, api) for api in apis},
