@@ -48,19 +48,18 @@ class WebChat:
         self._search.require(question.engine)
 
     async def answer(self, question: WebQuestion, reader: Reader) -> None:
-        speaker, pages = Speaker(reader), list[WebPage]()
-        searched = False
+        speaker = Speaker(reader)
+        pages: list[WebPage] | None = None  # until the search is done
 
         async def work() -> None:
-            nonlocal searched
+            nonlocal pages
             asked = replace(question, query=await self._models.screen.question(question.query))
             found = await self._find(asked)
-            pages.extend(WebPage(result.url, result.snippet) for result in found)
-            searched = True
+            pages = [WebPage(result.url, result.snippet) for result in found]
             await self._speak(asked, found, speaker)
 
         await speaker.explain(work())
-        await reader.docs(pages if searched else None)
+        await reader.docs(pages)
 
     async def _find(self, question: WebQuestion) -> list[Found]:
         if not question.top_k:

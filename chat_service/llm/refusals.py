@@ -64,7 +64,7 @@ class Refused(Exception):
         retry_after: str | None = None,
     ) -> None:
         super().__init__(shown(raw))
-        self.raw, self.problem, self.status = raw, problem or Problem(), status
+        self.problem, self.status = problem or Problem(), status
         self.retry_after = retry_after
 
     @property
