@@ -35,6 +35,7 @@ class Prompts:
         self._edited: dict[tuple[str, str], PromptVersion] = {}
         self._of_folder: dict[tuple[str, str], str] = {}
         self._seen: object = None
+        self._loading = asyncio.Lock()  # else an older state could come after a newer one
 
     def choose(self, kind: str, name: str, question: str) -> str:
         """The template of that name, else the default; our own in the question's language."""
@@ -63,9 +64,11 @@ class Prompts:
         return [template for template in found if template]
 
     async def load(self) -> None:
-        self._seen = await self._state()
-        self._edited = {(row.kind, row.name): row for row in await self._store.newest()}
-        self._of_folder = await asyncio.to_thread(_read, self._folder)
+        async with self._loading:
+            seen = await self._state()
+            edited = {(row.kind, row.name): row for row in await self._store.newest()}
+            of_folder = await asyncio.to_thread(_read, self._folder)
+            self._edited, self._of_folder, self._seen = edited, of_folder, seen
 
     async def catch_up(self) -> None:
         """Take over what others changed."""
@@ -132,7 +135,14 @@ def _files(folder: Path | None) -> list[Path]:
 
 
 def _stamps(folder: Path | None) -> tuple[tuple[str, int], ...]:
-    return tuple((str(path), path.stat().st_mtime_ns) for path in _files(folder))
+    return tuple((str(path), _stamp(path)) for path in _files(folder))
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # just removed, or a link to nowhere: reading it says so
+        return 0
 
 
 def _read(folder: Path | None) -> dict[tuple[str, str], str]:

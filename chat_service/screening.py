@@ -35,12 +35,15 @@ class Screen:
         self._matchers: dict[Place, Matcher] = {}
         self._hits = WriteBehind(store.note)
         self._seen = -1
+        self._loading = asyncio.Lock()  # else an older state could come after a newer one
         self.lists: list[WordList] = []
 
     async def load(self) -> None:
-        self._seen = await self._store.revision()
-        self.lists = await self._store.load()
-        self._matchers = await asyncio.to_thread(_matchers, self.lists)
+        async with self._loading:
+            seen = await self._store.revision()
+            lists = await self._store.load()
+            matchers = await asyncio.to_thread(_matchers, lists)
+            self.lists, self._matchers, self._seen = lists, matchers, seen
 
     async def catch_up(self) -> None:
         """Take over what other processes changed."""
