@@ -8,11 +8,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 _LONGEST_ALT = 1_000
-_TARGET = re.compile(r"\(\s*<?\s*(?:https?:|//|\\\\)", re.IGNORECASE)
-_BEGUN_TARGET = re.compile(r"\(?\s{0,20}<?\s{0,20}[a-z:/\\]{0,6}\Z", re.IGNORECASE)
+# `&` begins a character that is written as an entity, a backslash one that needs no escape: clients
+# read `&#104;ttp\://` as `http://`. Lines of a quotation begin with `>`.
+_BEFORE = r"[\s<>]*"
+_REMOTE = rf"{_BEFORE}(?:https?\\?:|h?t{{0,2}}p?s?&|\\?/[/&\\]|\\\\)"
+_BEGUN = rf"{_BEFORE}(?:htt?|https?\\?|h|\\?/?)\Z"
+_TARGET = re.compile(rf"\({_REMOTE}", re.IGNORECASE)
+_BEGUN_TARGET = re.compile(rf"\Z|\({_BEGUN}", re.IGNORECASE)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_BEGUN_DEFINITION = re.compile(r"\](?::\s{0,20}<?[a-z:/\\]{0,6})?\Z", re.IGNORECASE)
-_DEFINITION = re.compile(r"\](?=:\s*<?(?:https?:|//))", re.IGNORECASE)
+_BEGUN_DEFINITION = re.compile(rf"\](?:\Z|:{_BEGUN})", re.IGNORECASE)
+_DEFINITION = re.compile(rf"\](?=:{_REMOTE})", re.IGNORECASE)
 
 
 class ImageFilter:
@@ -38,7 +43,7 @@ class ImageFilter:
 
 def defused(text: str) -> str:
     """The text without remote images."""
-    return _defused(text, ended=True)[0] if "![" in text else text
+    return _defused(text, ended=True)[0] if "![" in text or "]:" in text else text
 
 
 async def without_images(
@@ -84,7 +89,9 @@ def _is_image(text: str) -> bool | None:
     target = text[end + 1 :]
     if _TARGET.match(target):
         return True
-    return None if _BEGUN_TARGET.match(target) else False
+    if _BEGUN_TARGET.match(target):
+        return True if len(target) > _LONGEST_ALT else None
+    return False
 
 
 _UNKNOWN, _NONE = -1, -2
