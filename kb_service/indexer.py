@@ -8,6 +8,7 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import orjson
@@ -17,6 +18,7 @@ from kb_service.collection_set import CollectionSet
 from kb_service.entities import CustomDoc, Job, Labels, Replaced
 from kb_service.labelling import Labelling
 from kb_service.parsers import Batch, IndexedDoc, Summary
+from kb_service.repeating import attempt
 from kb_service.sharing import ALONE, Sharing
 from kb_service.store import VersionStore
 from kb_service.vectors import Point
@@ -83,7 +85,6 @@ class Indexer:
         try:
             await self._collections.ping()
             await self.clean()
-            await self.labelling.recover()
         except (Unavailable, UpstreamError) as error:
             logger.warning("what was left half done is finished later: %s", error)
         for live in live_versions:
@@ -97,7 +98,7 @@ class Indexer:
             )
 
     async def clean(self) -> None:
-        """Remove versions that answer no more, and those that were left half done."""
+        """Finish what failed: versions and points that answer no more, and labels of the others."""
         leftovers = await self._versions.leftovers(
             kept_for=self._sharing.kept_for, building_for=self._sharing.building_for
         )
@@ -105,6 +106,7 @@ class Indexer:
             logger.debug("cleaning version %s", version)
             await self.discard(kb_id, version)
         await self._remove_unneeded()
+        await self.labelling.recover()
 
     async def ping(self) -> None:
         await self._collections.ping()
@@ -129,8 +131,7 @@ class Indexer:
                     note(await writer.add(batch), batch)
                 return await writer.finish()
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self.discard(job.kb_id, version)
+            await self.abandon(job.kb_id, version)
             raise
 
     @property
@@ -158,9 +159,13 @@ class Indexer:
         """Clean away what answers no more, now or when no other process gives it any more."""
         if self._sharing.kept_for:
             return  # the rows say what is left to do
+        for version in replaced.versions:
+            await self.abandon(kb_id, version)
+
+    async def abandon(self, kb_id: int, version: str) -> None:
+        """Discard it, or leave it to `clean`: the caller has succeeded or failed without that."""
         with anyio.CancelScope(shield=True):
-            for version in replaced.versions:
-                await self.discard(kb_id, version)
+            await attempt(partial(self.discard, kb_id, version))
 
     async def discard(self, kb_id: int, version: str) -> None:
         """Clean away a version that is not live; its row goes last and keeps what is undone."""
@@ -198,13 +203,17 @@ class Indexer:
         await self._collections.upsert(target.collection, list(points))
         return cut
 
+    async def catch_up(self, kb_id: int, file_name: str) -> None:
+        """With tags that the file was given while its new version was not live, or else later."""
+        await attempt(partial(self.labelling.catch_up, kb_id, file_name))
+
     async def flush(self) -> None:
         await self._collections.flush()
 
     async def remove(self, kb_id: int, version: str, doc_ids: Sequence[str]) -> None:
         """Single points of a version, such as those of chunks that answer no more."""
         self.remove_later(kb_id, version, doc_ids)
-        await self._remove_unneeded()
+        await attempt(self._remove_unneeded)
 
     def remove_later(self, kb_id: int, version: str, doc_ids: Sequence[str]) -> None:
         """The same when there is time for it."""

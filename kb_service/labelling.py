@@ -47,9 +47,11 @@ class Labelling:
                     await self._relabel(one)
 
     async def recover(self) -> None:
-        """What a crash left between the row and the index."""
-        for one in await self._rows.all_outdated():
-            await self._relabel(one)
+        """What a crash or a failure left between the row and the index."""
+        with anyio.CancelScope(shield=True):
+            async with self._catching_up:
+                for one in await self._rows.all_outdated():
+                    await self._relabel(one)
 
     async def _relabel(self, one: Outdated) -> None:
         labels = {"tags": list(one.tags)}

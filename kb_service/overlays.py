@@ -59,7 +59,7 @@ class Overlays:
             await self._indexer.put(target, [(version, edit.position, indexed)])
             await self._indexer.flush()
         except BaseException:
-            await self._discard(edit.kb_id, version)
+            await self._abandon(edit.kb_id, version)
             raise
         once = dict.fromkeys(counted(counts), 1)
         return Overlay(version, collection, once, pack(once))
@@ -85,7 +85,7 @@ class Overlays:
 
     async def catch_up(self, edit: ChunkEdit) -> None:
         """With tags that the file was given meanwhile."""
-        await self._indexer.labelling.catch_up(edit.kb_id, edit.file_name)
+        await self._indexer.catch_up(edit.kb_id, edit.file_name)
 
     async def spread(self) -> None:
         await self._indexer.spread()
@@ -124,16 +124,15 @@ class Overlays:
     async def discard(self, kb_id: int, plan: EditPlan) -> None:
         for moved in plan.moved:
             if moved.overlay:
-                await self._discard(kb_id, moved.overlay.version)
+                await self._abandon(kb_id, moved.overlay.version)
 
     async def discard_one(self, kb_id: int, overlay: Overlay | None) -> None:
         if overlay:
-            await self._discard(kb_id, overlay.version)
+            await self._abandon(kb_id, overlay.version)
 
-    async def _discard(self, kb_id: int, version: str) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._indexer.discard(kb_id, version)
-            self._versions.let_go(version)
+    async def _abandon(self, kb_id: int, version: str) -> None:
+        await self._indexer.abandon(kb_id, version)
+        self._versions.let_go(version)
 
     async def _placed(self, edits: Sequence[ChunkEdit], version: str) -> list[ChunkEdit]:
         keys = {key_of(edit.anchor) for edit in edits}
