@@ -30,13 +30,13 @@ from cryptography.hazmat.primitives.serialization import (
 from fastapi import FastAPI
 from sqlalchemy import Executable, insert, update
 
-from auth_service.app import create_app, migrated_database
+from auth_service.app import create_app
 from auth_service.bootstrap import Secrets, ensure_secrets
 from auth_service.keys import DEFAULT_BITS, MasterKey
 from auth_service.models import CLIENTS, USERS
 from auth_service.settings import AuthSettings
 from auth_service.store.credentials import Store
-from servicekit.database import Database
+from servicekit.database import Database, sqlite_url
 from servicekit.identity import CALLER_HEADER
 from tests.databases import Databases
 from tests.tokens import mint_token
@@ -156,9 +156,14 @@ Start = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 @pytest.fixture(scope="session")
 def key_pairs() -> list[tuple[str, bytes]]:
-    """Two pairs of the usual size, made faster than operators' are."""
-    made = [generate_private_key(65537, DEFAULT_BITS) for _ in range(2)]
-    return [(_public_pem(key), _private_pem(key)) for key in made]
+    """Two pairs of the usual size."""
+    return [make_key_pair(DEFAULT_BITS) for _ in range(2)]
+
+
+def make_key_pair(bits: int) -> tuple[str, bytes]:
+    """As operators' are, made faster."""
+    key = generate_private_key(65537, bits)
+    return _public_pem(key), _private_pem(key)
 
 
 def _public_pem(key: RSAPrivateKey) -> str:
@@ -199,12 +204,21 @@ def start(data: Path, clock: Clock) -> Start:
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000))
         async with (
             _lifespan(app),
-            migrated_database(chosen) as database,
+            _opened(chosen) as database,
             httpx.AsyncClient(transport=transport, base_url="http://auth") as http,
         ):
             yield Gateway(app, http, ensure_secrets(chosen), database, Store(database), clock)
 
     return started
+
+
+@asynccontextmanager
+async def _opened(settings: AuthSettings) -> AsyncIterator[Database]:
+    """The app's database, for tests that look into it; the app has migrated it."""
+    url = settings.auth_database_url or sqlite_url(settings.chat2llm_data / "auth" / "auth.db")
+    database = Database(url, package="auth_service")
+    yield database
+    await database.close()
 
 
 @pytest.fixture

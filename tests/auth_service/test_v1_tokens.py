@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from auth_service.errors import CredentialRefused
-from auth_service.keys import MasterKey, make_key_pair
+from auth_service.keys import MasterKey
 from auth_service.models import USERS
 from auth_service.tokens import SealedToken, TokenOpener, parse_token, read_claims
 from servicekit.errors import Unavailable
-from tests.auth_service.conftest import EXPIRED, REFUSED, Gateway, wrap
+from tests.auth_service.conftest import EXPIRED, REFUSED, Gateway, make_key_pair, wrap
 
 KeyPairs = list[tuple[str, bytes]]
 
