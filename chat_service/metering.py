@@ -18,6 +18,7 @@ from chat_service.write_behind import WriteBehind
 
 _QUOTAS_FOR = 3.0  # seconds that quotas are taken for what they were
 _DAY = 86_400
+_MOST_TOKENS = 2**31 - 1  # that the database takes: a row that it refuses would hold up all others
 
 account: ContextVar[Account | None] = ContextVar("account", default=None)
 
@@ -54,6 +55,7 @@ class Meter:
         self._calls = WriteBehind(store.add)
         self._quotas: dict[tuple[str, str, str | None], int] = {}
         self._quotas_until = 0.0
+        self._quotas_changed = 0
 
     async def admit(self, who: Account) -> None:
         """Before a model is asked. Raises QuotaUsedUp.
@@ -73,14 +75,15 @@ class Meter:
             model=model,
             day=now.strftime("%Y-%m-%d"),
             create_time=now.astimezone(UTC),
-            prompt_tokens=tokens[0],
-            completion_tokens=tokens[1],
+            prompt_tokens=_believable(tokens[0]),
+            completion_tokens=_believable(tokens[1]),
             is_estimated=estimated,
         )
         self._calls.note(self._priced(used))
 
     def forget_quotas(self) -> None:
         """An operator changed them here: the next request sees it."""
+        self._quotas_changed += 1
         self._quotas_until = 0.0
 
     async def used_today(self, client_id: str, user_id: str | None) -> int:
@@ -105,9 +108,11 @@ class Meter:
 
     async def _limit(self, who: Account, per: str) -> int:
         if time.monotonic() >= self._quotas_until:
+            changed = self._quotas_changed
             quotas = await self._store.quotas()
             self._quotas = {_key(quota): quota.daily_tokens for quota in quotas}
-            self._quotas_until = time.monotonic() + _QUOTAS_FOR
+            if changed == self._quotas_changed:  # else they may be the ones from before
+                self._quotas_until = time.monotonic() + _QUOTAS_FOR
         own = (who.client_id, per, who.user_id if per == "user" else None)
         of_all = (who.client_id, per, None)
         return self._quotas.get(own, self._quotas.get(of_all, self._defaults[per]))
@@ -127,6 +132,11 @@ class Meter:
         cost = used.prompt_tokens * (operation.input_price or 0)
         cost += used.completion_tokens * (operation.output_price or 0)
         return replace(used, cost=cost / 1e6, currency=operation.currency)
+
+
+def _believable(tokens: int) -> int:
+    """What a vendor tells, whatever it is."""
+    return min(max(tokens, 0), _MOST_TOKENS)
 
 
 def _key(quota: Quota) -> tuple[str, str, str | None]:

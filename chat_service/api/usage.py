@@ -5,7 +5,7 @@ import io
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from chat_service.api.dependencies import Page, PageSize, kept
 from chat_service.metering import Meter
@@ -38,7 +38,7 @@ async def _usage_query(
     knowledge_base: Text = None,
 ) -> UsageQuery:
     last = until or datetime.now().astimezone().date()
-    first = since or last - timedelta(days=_DAYS_SHOWN - 1)
+    first = since or last - min(timedelta(days=_DAYS_SHOWN - 1), last - date.min)
     wanted: dict[Dimension, str | None] = {
         "model": model,
         "mode": mode,
@@ -54,6 +54,7 @@ async def _usage_query(
 StoreDep = Annotated[UsageStore, kept("usage")]
 MeterDep = Annotated[Meter, kept("meter")]
 UsageQueryDep = Annotated[UsageQuery, Depends(_usage_query)]
+QuotaId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("/usage", summary="Tokens and costs, by day, model, client, user, knowledge base")
@@ -105,7 +106,7 @@ async def put_quota(body: NewQuota, store: StoreDep, meter: MeterDep) -> QuotaIt
 
 
 @router.delete("/quotas/{quota_id}", status_code=204, summary="Delete a quota")
-async def delete_quota(quota_id: int, store: StoreDep, meter: MeterDep) -> None:
+async def delete_quota(quota_id: QuotaId, store: StoreDep, meter: MeterDep) -> None:
     if not await store.remove_quota(quota_id):
         raise NotFound(f"There is no quota {quota_id}. 未找到该配额。")
     meter.forget_quotas()

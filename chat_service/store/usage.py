@@ -1,13 +1,28 @@
 """Tokens used and quotas on them: statements on chat.db."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from chat_service.models import QUOTA, USAGE
 from chat_service.usage_entities import Quota, UsageQuery, UsageSum, Used
 from servicekit.database import Database
+
+_PUT_QUOTA = {
+    dialect: (put := insert_or_update(QUOTA))
+    .on_conflict_do_update(
+        index_elements=["client_id", "per", "user_id"],
+        set_={"daily_tokens": put.excluded.daily_tokens},
+    )
+    .returning(QUOTA.c.id)
+    for dialect, insert_or_update in (
+        ("sqlite", sqlite.insert),
+        ("postgresql", postgresql.insert),
+    )
+}
 
 
 class UsageStore:
@@ -90,16 +105,16 @@ class UsageStore:
 
     async def put_quota(self, quota: Quota) -> Quota:
         """In the place of the one for the same, if there is one."""
-        same = {"client_id": quota.client_id, "per": quota.per, "user_id": quota.user_id or ""}
+        values = {
+            "client_id": quota.client_id,
+            "per": quota.per,
+            "user_id": quota.user_id or "",
+            "daily_tokens": quota.daily_tokens,
+        }
         async with self._database.transaction() as session:
             connection = await session.connection()
-            of_it = and_(*(QUOTA.c[name] == value for name, value in same.items()))
-            await connection.execute(delete(QUOTA).where(of_it))
-            row = (
-                insert(QUOTA).values(**same, daily_tokens=quota.daily_tokens).returning(QUOTA.c.id)
-            )
-            new_id = (await connection.execute(row)).scalar_one()
-        return Quota(quota.client_id, quota.per, quota.daily_tokens, quota.user_id, new_id)
+            put = await connection.execute(_PUT_QUOTA[connection.dialect.name], values)
+            return replace(quota, id=put.scalar_one())
 
     async def remove_quota(self, quota_id: int) -> bool:
         """False when there is none."""

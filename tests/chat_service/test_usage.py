@@ -123,6 +123,24 @@ async def test_ones_own_quota_beats_that_of_all(
     assert "好" in await chat.said()
 
 
+async def test_odd_counts_hold_up_no_other(chat: Chat, vendor: VendorServer) -> None:
+    vendor.then(counted(2**63, -5), counted())
+    await chat.said()
+    await chat.said()
+    (day,) = await shown(chat)
+    assert (day["requests"], day["prompt_tokens"]) == (2, 2**31 - 1 + 7)
+    assert day["completion_tokens"] == 2
+
+
+async def test_a_quota_set_again_is_the_same_one(chat: Chat) -> None:
+    of_each = {"client_id": "7", "per": "user"}
+    first = (await put_quota(chat, **of_each, daily_tokens=1)).json()
+    await put_quota(chat, **of_each, user_id="u1", daily_tokens=1)
+    again = (await put_quota(chat, **of_each, daily_tokens=2)).json()
+    assert again == first | {"daily_tokens": 2}
+    assert (await chat.client.get("/admin/quotas", headers=ADMIN)).json()["total"] == 2
+
+
 async def test_only_operators(chat: Chat) -> None:
     for method, path in (
         ("GET", "/admin/usage"),
@@ -133,3 +151,6 @@ async def test_only_operators(chat: Chat) -> None:
     wrong = await put_quota(chat, client_id="7", per="client", user_id="u1", daily_tokens=1)
     assert wrong.status_code == 422
     assert (await chat.client.delete("/admin/quotas/99", headers=ADMIN)).status_code == 404
+    far = await chat.client.delete(f"/admin/quotas/{2**63}", headers=ADMIN)
+    assert far.status_code == 422
+    assert await shown(chat, until="0001-01-02") == []
