@@ -158,6 +158,7 @@ def _serve(request: dict[str, Any], requests: BinaryIO, work: _Work) -> None:
         return
     frame: dict[str, Any] | None = request
     while frame and "chunks" in frame:
+        allow_seconds(_CPU_SECONDS)
         work.send(CustomDoc(*chunk) for chunk in frame["chunks"])
         work.ask_for_more()
         frame = read_frame(requests)

@@ -339,6 +339,20 @@ async def test_a_process_that_computes_without_end_is_ended(tmp_path: Path) -> N
             await parse(parsers, path)
 
 
+async def test_what_a_process_did_before_takes_no_time_from_passages(good: Path) -> None:
+    async def passages() -> AsyncIterator[list[CustomDoc]]:
+        yield [CustomDoc("年假", {})]
+
+    async with pool() as parsers:
+        await parse(parsers, good)
+        (pid,) = children()
+        _, most = resource.prlimit(pid, resource.RLIMIT_CPU)
+        resource.prlimit(pid, resource.RLIMIT_CPU, (100, most))  # nearly used up
+        assert [batch async for batch in parsers.index(passages())]
+        assert resource.prlimit(pid, resource.RLIMIT_CPU)[0] >= 300
+        assert children() == [pid]
+
+
 async def test_progress_shows_while_nothing_is_found(tmp_path: Path) -> None:
     path = tmp_path / "empty.pdf"
     path.write_bytes(pdf_of(*[b""] * 4_000))
