@@ -11,7 +11,8 @@ from tests.fakes.vendor import DONE, VendorServer, bytewise, chunks, event, hang
 from tests.stack import Client, Stack, free_ports, running_stack
 from tests.tokens import mint_token
 
-pytestmark = pytest.mark.e2e
+# A product of its own: it need not wait until the shared one is free.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("h5 stream")]
 
 # Multi-byte characters, a seam inside a string, escapes, an empty token, one larger than a packet;
 # all together less than the 64 KiB that a browser takes in one read at most.

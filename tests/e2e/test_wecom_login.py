@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.wecom import WeComServer, wecom_server
 from tests.stack import Stack
 
-pytestmark = pytest.mark.e2e
+# A product of its own: it need not wait until the shared one is free.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("wecom")]
 FRONT = "http://chat.example.com"  # where browsers reach the gateway, as SERVER_ADDRESS says
 
 

@@ -110,6 +110,7 @@ def stack(stack_folder: Callable[[], Path]) -> Iterator[Stack]:
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("fuzz")  # need not wait until the shared product is free
 def test_no_value_of_any_field_is_an_error_of_ours(stack: Stack) -> None:
     operator = {"Authorization": f"Bearer {stack.admin_key}"}
     statuses: Counter[int] = Counter()
