@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from chat_service.answer import Answering, Question
 from chat_service.clients import KbClient
 from chat_service.errors import ModelError, NoSuchKnowledgeBase, NoSuchModel
-from chat_service.history import SYSTEM, USER, Message, estimate_tokens
+from chat_service.history import SYSTEM, USER, Message, estimate_tokens, unanswered_from
 from chat_service.llm import Models, Reply, Sampling
 from chat_service.openai_schemas import ChatMessage, Usage
 from chat_service.outbox import DONE, FAILED, Draft
@@ -127,23 +127,27 @@ class ChatCompletions:
 
     async def _allowed(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
         """What users say, as the model may read it. Raises WordsBlocked, QuestionRefused."""
+        asked = unanswered_from([message.role for message in messages])
         return [
-            message.model_copy(update={"content": await self._allowed_content(message.content)})
+            await self._allowed_message(message, is_known=at < asked)
             if message.role == USER and message.content
             else message
-            for message in messages
+            for at, message in enumerate(messages)
         ]
 
-    async def _allowed_content(
-        self, content: str | list[dict[str, Any]] | None
-    ) -> str | list[dict[str, Any]] | None:
-        screen = self._models.screen
+    async def _allowed_message(self, message: ChatMessage, *, is_known: bool) -> ChatMessage:
+        async def allowed(text: str) -> str:
+            screen = self._models.screen
+            return screen.known_question(text) if is_known else await screen.question(text)
+
+        content = message.content
         if isinstance(content, str):
-            return await screen.question(content)
-        return [
-            {**part, "text": await screen.question(str(part["text"]))} if "text" in part else part
+            return message.model_copy(update={"content": await allowed(content)})
+        parts = [
+            {**part, "text": await allowed(str(part["text"]))} if "text" in part else part
             for part in content or ()
         ]
+        return message.model_copy(update={"content": parts})
 
 
 def _sent(asked: Asked, said: list[ChatMessage]) -> tuple[list[Message], Sampling]:

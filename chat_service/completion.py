@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chat_service import offline
 from chat_service.fitting import prompt_budget
-from chat_service.history import ASSISTANT, SYSTEM, USER, Message, estimate_tokens
+from chat_service.history import ASSISTANT, SYSTEM, USER, Message, estimate_tokens, unanswered_from
 from chat_service.llm import Models, Sampling
 from chat_service.prompt_registry import Prompts
 from chat_service.prompts import fill
@@ -52,9 +52,10 @@ class Completions:
     async def _relay(
         self, messages: list[Message], vendor: Vendor, sampling: Sampling, speaker: Speaker
     ) -> None:
-        messages = [
-            Message(m.role, await self._models.screen.question(m.content)) if m.role == USER else m
-            for m in messages
+        screen, asked = self._models.screen, unanswered_from([m.role for m in messages])
+        messages = screen.known(messages[:asked]) + [
+            Message(USER, await screen.question(m.content)) if m.role == USER else m
+            for m in messages[asked:]
         ]
         if vendor.offline:
             await speaker.say([offline.without_model(messages[-1].content)])

@@ -34,6 +34,11 @@ class Message:
     content: str
 
 
+def unanswered_from(roles: Sequence[str]) -> int:
+    """The place of the first message that no answer follows."""
+    return max((at + 1 for at, role in enumerate(roles) if role == ASSISTANT), default=0)
+
+
 def normalise(records: Sequence[Message]) -> list[Message]:
     """Text, no empty messages, equal roles merged, a user first (after a system message)."""
     messages: list[Message] = []

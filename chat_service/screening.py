@@ -4,10 +4,12 @@ Lists act at once in the process where they are changed, and within seconds in t
 """
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from chat_service.errors import QuestionRefused, WordsBlocked
+from chat_service.history import USER, Message
 from chat_service.metering import account
 from chat_service.store import WordStore
 from chat_service.usage_entities import Account
@@ -70,8 +72,15 @@ class Screen:
             raise QuestionRefused
         return text
 
+    def known(self, history: Iterable[Message]) -> list[Message]:
+        """Earlier messages as a model may read them once more; nothing is noted or refused."""
+        return [
+            Message(USER, self.known_question(said.content)) if said.role == USER else said
+            for said in history
+        ]
+
     def known_question(self, text: str) -> str:
-        """A question that was allowed already, as the model may read it once more."""
+        """An earlier question as a model may read it: without words, up to one that blocks."""
         matcher = self._matchers.get("question")
         words = WordFilter(matcher) if matcher else None
         return words.feed(text) + words.close() if words else text

@@ -53,7 +53,10 @@ class WebChat:
 
         async def work() -> None:
             nonlocal pages
-            asked = replace(question, query=await self._models.screen.question(question.query))
+            screen = self._models.screen
+            allowed = await screen.question(question.query)
+            history = normalise(screen.known(question.history))
+            asked = replace(question, query=allowed, history=history)
             found = await self._find(asked)
             pages = [WebPage(result.url, result.snippet) for result in found]
             await self._speak(asked, found, speaker)
@@ -64,8 +67,9 @@ class WebChat:
     async def _find(self, question: WebQuestion) -> list[Found]:
         if not question.top_k:
             return []
-        history = normalise(question.history)
-        asked = await standalone(self._models, question.model_name, history, question.query)
+        asked = await standalone(
+            self._models, question.model_name, question.history, question.query
+        )
         return await self._search.search(
             question.engine,
             asked[:_LONGEST_QUERY],
@@ -82,7 +86,7 @@ class WebChat:
             return
         budget = prompt_budget(vendor, question.sampling, self._context_tokens)
         messages = conversation(
-            normalise(question.history),
+            question.history,
             query=question.query,
             prompt=self._prompt(question, found, budget),
             budget=budget,

@@ -88,7 +88,9 @@ class _Answering:
         self.final = ""
 
     async def work(self, task: Task) -> None:
-        task = replace(task, query=await self._models.screen.question(task.query))
+        screen = self._models.screen
+        allowed, history = await screen.question(task.query), screen.known(task.history)
+        task = replace(task, query=allowed, history=normalise(history))
         vendor = self._models.choose(task.model_name)
         if vendor.offline:
             self.final = offline.without_model(task.query)
@@ -103,7 +105,7 @@ class _Answering:
     async def _work(self, task: Task, vendor: Vendor) -> None:
         model = self._models.answering(vendor)
         messages = conversation(
-            normalise(task.history),
+            task.history,
             query=task.query,
             prompt=task.query,
             budget=prompt_budget(vendor, task.sampling, self._limits.context_tokens),

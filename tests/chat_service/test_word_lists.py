@@ -112,6 +112,46 @@ async def test_words_are_replaced_in_every_mode(
             assert "机密" not in str(vendor.requests[-1].body), path
 
 
+EARLIER = [
+    {"role": "user", "content": "机密的事"},
+    {"role": "assistant", "content": "好的"},
+]
+
+
+async def test_earlier_questions_are_read_without_the_words_too(
+    chat: Chat, vendor: VendorServer
+) -> None:
+    await add(chat, action="mask", applies_to="question")
+    vendor.default = tokens(["好"])
+    for path, body in ASKED.items():
+        if path == "/chat/search_engine_chat":  # there is no such network here
+            continue
+        asked = {"messages": [*EARLIER, *body["messages"]]} if "messages" in body else {}
+        answer = await chat.post(path, body | asked | {"history": EARLIER})
+        assert answer.status_code == 200, answer.text
+        sent = str(vendor.requests[-1].body)
+        assert ("的事" in sent) == (path != "/other/completion"), path
+        assert "机密" not in sent, path
+    session = {"session_id": "5" * 32}
+    await chat.post("/chat/chat", {"query": "机密的事"} | session)
+    await chat.post("/chat/chat", {"query": "然后呢"} | session)
+    sent = str(vendor.requests[-1].body)
+    assert "的事" in sent
+    assert "机密" not in sent
+
+
+async def test_an_earlier_question_that_is_blocked_ends_no_conversation(
+    chat: Chat, vendor: VendorServer
+) -> None:
+    await add(chat, action="block", applies_to="question")
+    vendor.default = tokens(["好"])
+    said = [*EARLIER, {"role": "user", "content": "下一个"}]
+    for path in ("/chat/fastchat", "/v1/chat/completions"):
+        answer = await chat.post(path, {"model": "custom-api", "messages": said})
+        assert "好" in answer.text, path
+        assert "的事" not in str(vendor.requests[-1].body), path
+
+
 async def test_lists_are_managed(chat: Chat) -> None:
     list_id = await add(chat, words=["甲", "甲", " 乙 "])
     path = f"{LISTS}/{list_id}"
