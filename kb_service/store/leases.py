@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from kb_service.entities import Job, JobStep, Lease
 from kb_service.errors import LeaseLost
 from kb_service.models import JobRow, KnowledgeBaseRow, now
-from kb_service.store.job_rows import job_of
+from kb_service.store.job_rows import job_of, remove_placeholder
 from servicekit.database import Database
 
 LEASE_SECONDS = 60
@@ -61,16 +61,19 @@ class LeaseStore:
         if not all_of_them:
             dead.append(col(JobRow.lease_until) < self._clock())
         outcomes = (
-            (col(JobRow.step) == "removing", {"state": "done", "step": ""}),
+            (col(JobRow.step) == "removing", {"state": "done"}),
             (col(JobRow.attempts) >= ATTEMPTS_MAX, {"state": "failed", "reason": _GAVE_UP}),
-            (true(), {"state": "queued", "step": "", "done": 0}),
+            (true(), {"state": "queued", "done": 0}),
         )
         found = 0
         async with self._database.transaction() as session:
             for condition, values in outcomes:
-                change = update(JobRow).where(*dead, condition)
-                changed = await session.exec(change.values(update_time=now(), **values))
-                found += changed.rowcount
+                change = update(JobRow).where(*dead, condition).returning(JobRow)
+                changed = await session.exec(change.values(step="", update_time=now(), **values))
+                for job in changed.scalars().all():
+                    found += 1
+                    if job.state == "failed":
+                        await remove_placeholder(session, job.kb_id, job.file_name)
         return found
 
     async def has_queued(self) -> bool:

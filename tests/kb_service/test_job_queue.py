@@ -155,11 +155,12 @@ async def test_a_job_that_ends_every_worker_is_given_up(stores: Stores) -> None:
     assert await stores.leases.claim() is None
     job = await stores.jobs.find(1)
     assert job
-    assert (job.state, "已放弃" in job.reason, "interrupted" in job.reason) == (
-        "failed",
-        True,
-        True,
-    )
+    assert (job.state, job.step) == ("failed", "")
+    assert "已放弃" in job.reason
+    assert "interrupted" in job.reason
+    assert await stores.files.find(1, "a.txt") is None
+    await stores.jobs.retry(job)
+    assert await stores.files.find(1, "a.txt")
 
 
 async def test_being_told_to_stop_is_no_attempt(stores: Stores) -> None:
