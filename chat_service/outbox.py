@@ -5,7 +5,8 @@ import json
 import logging
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from chat_service.clients import SessionClient, Turn
@@ -109,8 +110,9 @@ class Outbox:
 
     async def _settle(self, draft: Draft) -> None:
         if draft.kept:  # first here, so that a crash now delivers the end and not a checkpoint
-            async with self._writing:
-                await self._store.write([draft.parcel(due_at=_now() + _LEASE)])
+            with _even_without_chat_db(draft):
+                async with asyncio.timeout(_FINISH_TIMEOUT), self._writing:
+                    await self._store.write([draft.parcel(due_at=_now() + _LEASE)])
         try:
             async with asyncio.timeout(_FINISH_TIMEOUT):
                 await self._finish(draft.turn, draft.text, draft.docs, draft.state)
@@ -119,7 +121,8 @@ class Outbox:
             await self._store.write([draft.parcel(due_at=_now())])
         else:
             if draft.kept:
-                await self._store.remove(draft.id)
+                with _even_without_chat_db(draft):
+                    await self._store.remove(draft.id)
 
     async def _hand_over(self, parcel: Parcel) -> bool:
         turn = Turn(parcel.turn_id, parcel.capability)
@@ -128,9 +131,9 @@ class Outbox:
         except ServiceError as error:
             back_off = min(_LONGEST_BACK_OFF, 2.0 ** min(parcel.attempts, 6))
             logger.warning("turn %s waits %.0f s more: %s", turn.id, back_off, error)
-            await self._store.postpone(parcel.id, until=_now() + back_off)
+            await self._store.postpone(parcel, until=_now() + back_off)
             return False
-        await self._store.remove(parcel.id)
+        await self._store.delivered(parcel)
         return True
 
     async def _finish(self, turn: Turn, response: str, docs: list[str], state: str) -> None:
@@ -141,6 +144,14 @@ class Outbox:
             if error.status >= 500:
                 raise
             logger.warning("turn %s takes no answer any more: %s", turn.id, error)
+
+
+@contextmanager
+def _even_without_chat_db(draft: Draft) -> Iterator[None]:
+    try:
+        yield
+    except Exception:  # whatever is wrong with it: session_service may take the answer
+        logger.exception("turn %s: its checkpoint in chat.db stays as it is", draft.turn.id)
 
 
 def _now() -> float:

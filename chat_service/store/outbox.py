@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -62,13 +62,19 @@ class OutboxStore:
             )
         if not result.rowcount:  # another process was faster: perhaps the next one is free
             return await self.claim(now=now, until=until)
-        return Parcel(**row)
+        return Parcel(**{**row, "due_at": until})
 
-    async def postpone(self, parcel_id: str, *, until: float) -> None:
+    async def postpone(self, claimed: Parcel, *, until: float) -> None:
+        """Nothing when it was written anew since it was claimed."""
         async with self._connection() as connection:
             await connection.execute(
-                update(OUTBOX).where(OUTBOX.c.id == parcel_id).values(due_at=until)
+                update(OUTBOX).where(_still_claimed(claimed)).values(due_at=until)
             )
+
+    async def delivered(self, claimed: Parcel) -> None:
+        """Remove it; nothing when it was written anew since it was claimed."""
+        async with self._connection() as connection:
+            await connection.execute(delete(OUTBOX).where(_still_claimed(claimed)))
 
     async def remove(self, parcel_id: str) -> None:
         async with self._connection() as connection:
@@ -78,3 +84,7 @@ class OutboxStore:
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
         async with self._database.transaction() as session:
             yield await session.connection()
+
+
+def _still_claimed(claimed: Parcel) -> ColumnElement[bool]:
+    return (OUTBOX.c.id == claimed.id) & (OUTBOX.c.due_at == claimed.due_at)

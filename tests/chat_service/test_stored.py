@@ -316,6 +316,35 @@ async def test_a_checkpoint_that_failed_loses_no_answer(
     assert rows(data) == [("全", DONE)]
 
 
+async def test_an_answer_arrives_without_chat_db(
+    outboxes: Outboxes, sessions: SessionStandIn, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    [outbox, _], _ = outboxes
+    draft = outbox.open(await begun(sessions))
+    draft.begun_at = 0
+    await outbox.checkpoint()
+    with sqlite3.connect(data / "chat" / "chat.db") as database:
+        database.execute("ALTER TABLE outbox RENAME TO away")
+    draft.pieces.append("全")
+    draft.state = DONE
+    await outbox.finish(draft)
+    assert (sessions.turn.response, sessions.turn.state) == ("全", "done")
+    assert "its checkpoint in chat.db stays as it is" in caplog.text
+
+
+async def test_what_was_written_anew_stays(outboxes: Outboxes, sessions: SessionStandIn) -> None:
+    """Its process was only slow, and another one took it for dead."""
+    _, [store, other] = outboxes
+    late = parcel(await begun(sessions), due_at=0)
+    await store.write([late])
+    claimed = await other.claim(now=1, until=2)
+    assert claimed
+    await store.write([late])
+    await other.delivered(claimed)
+    await other.postpone(claimed, until=9e9)
+    assert await store.claim(now=1, until=2)
+
+
 async def test_a_turn_that_is_gone_is_given_up(
     outboxes: Outboxes, sessions: SessionStandIn, data: Path
 ) -> None:
