@@ -212,7 +212,7 @@ async def _start(
         upload_max_mb=settings.upload_max_mb,
         patience=patience,
     )
-    runner, register = await _sources(database, settings, ingest, library)
+    runner, register = await _sources(database, settings, queue, ingest, library)
     tally, asked = Tally(StatisticsStore(database)), Questions(QuestionStore(database), library)
     retrieval = Search(collections, catalog, _reranker(settings, stack), _lexicon(settings))
     sets, runs, eval_runner = await _evaluation(database, settings, retrieval, library, parsers)
@@ -288,7 +288,7 @@ def _parsers(stack: AsyncExitStack, size: int) -> ParserPool:
 
 
 async def _sources(
-    database: Database, settings: KbSettings, ingest: Ingest, library: Library
+    database: Database, settings: KbSettings, queue: Queue, ingest: Ingest, library: Library
 ) -> tuple[Runner, Register]:
     rows, pages = SourceStore(database), PageStore(database)
     if not settings.is_shared:
@@ -298,7 +298,7 @@ async def _sources(
     crawl = Crawl(
         pages=pages,
         files=FileStore(database),
-        jobs=JobStore(database),
+        queue=queue,
         ingest=ingest,
         open_fetcher=partial(Fetcher.open, guard, pace, limits),
         chunking=_chunking(settings),

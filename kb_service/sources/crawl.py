@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from anyio import to_thread
 
-from kb_service.entities import ChunkOptions, KnowledgeBase
+from kb_service.entities import ChunkOptions, Job, KnowledgeBase
+from kb_service.errors import NoSuchJob
 from kb_service.ingest import Ingest, Upload, Wishes
+from kb_service.jobs.queue import Queue
 from kb_service.source_entities import Page, PageState, Reason, RunResult, Source
 from kb_service.sources import faults
 from kb_service.sources.faults import FetchFault, Forbidden, Gone
@@ -17,11 +19,12 @@ from kb_service.sources.fetching import Fetcher, Validators
 from kb_service.sources.guard import URL_MAX
 from kb_service.sources.pages import PageFile, file_name, page_file
 from kb_service.sources.sitemap import Listed, read_sitemap, same_site
-from kb_service.store import FileStore, JobStore, PageStore
+from kb_service.store import FileStore, PageStore
 from servicekit.errors import ServiceError
 
 _REASONS_MAX = 100
 _FAULTS_IN_A_ROW = 10
+_IDLE = ("failed", "cancelled")
 OpenFetcher = Callable[[], AbstractAsyncContextManager[Fetcher]]
 
 
@@ -60,12 +63,12 @@ class Crawl:
         *,
         pages: PageStore,
         files: FileStore,
-        jobs: JobStore,
+        queue: Queue,
         ingest: Ingest,
         open_fetcher: OpenFetcher,
         chunking: ChunkOptions,
     ) -> None:
-        self._pages, self._files, self._jobs = pages, files, jobs
+        self._pages, self._files, self._queue = pages, files, queue
         self._ingest, self._open_fetcher, self._chunking = ingest, open_fetcher, chunking
 
     async def run(self, source: Source, kb: KnowledgeBase, tally: Tally) -> None:
@@ -122,11 +125,12 @@ class Crawl:
 
     async def _take(self, visit: _Visit, url: str) -> None:
         known = visit.known.get(url) or Page(url)
-        is_indexed = await self._is_indexed(visit.source.kb_id, known)
-        validators = Validators(known.etag, known.last_modified) if is_indexed else Validators()
+        job = await self._job(visit.source.kb_id, known)
+        is_here = await self._is_here(visit.source.kb_id, known, job)
+        validators = Validators(known.etag, known.last_modified) if is_here else Validators()
         async with visit.fetcher.fetch(url, validators) as fetched:
             if fetched.body is None:
-                await self._keep(visit, known, known)
+                await self._keep(visit, known, known, job)
                 return
             file = await to_thread.run_sync(page_file, fetched)
             page = replace(
@@ -137,12 +141,14 @@ class Crawl:
                 last_modified=fetched.validators.last_modified,
                 digest=file.digest,
             )
-            if is_indexed and file.digest == known.digest:
-                await self._keep(visit, known, page)
+            if is_here and file.digest == known.digest:
+                await self._keep(visit, known, page, job)
             else:
                 await self._index(visit, known, page, file)
 
-    async def _keep(self, visit: _Visit, known: Page, page: Page) -> None:
+    async def _keep(self, visit: _Visit, known: Page, page: Page, job: Job | None) -> None:
+        if job and job.state in _IDLE:  # what it needs may be there by now, such as a model
+            await self._queue.retry(job)
         seen = replace(page, state="indexed", reason="", missing_runs=0, checked=_now())
         await self._pages.put(visit.source, replace(seen, title=known.title))
         visit.tally.counts["unchanged"] += 1
@@ -172,16 +178,20 @@ class Crawl:
             return name
         return file_name(known.url, file.extension, is_taken=True)
 
-    async def _is_indexed(self, kb_id: int, page: Page) -> bool:
-        """Whether what was seen last is there, or on its way: somebody may have removed it."""
+    async def _is_here(self, kb_id: int, page: Page, job: Job | None) -> bool:
+        """Whether what was seen last is indexed, or may still be: somebody may have removed it."""
         if not page.file_name or not page.digest:
             return False
-        job = await self._jobs.find(page.job_id) if page.job_id else None
-        if job and not job.is_over:
-            return True
+        if job and job.state != "done":
+            return not job.is_over or job.content is not None
         file = await self._files.find(kb_id, page.file_name)
-        is_there = file is not None and file.listed and file.live_version is not None
-        return is_there and (job is None or job.state == "done")
+        return file is not None and file.listed and file.live_version is not None
+
+    async def _job(self, kb_id: int, page: Page) -> Job | None:
+        if page.job_id:
+            with suppress(NoSuchJob):  # it was over long ago
+                return await self._queue.find(page.job_id, {kb_id})
+        return None
 
     async def _fail(self, visit: _Visit, url: str, fault: Exception) -> None:
         known = visit.known.get(url) or Page(url)

@@ -124,6 +124,22 @@ async def test_only_what_has_changed_is_indexed_again(sources: Sources, site: We
     assert await sources.kb.search("香蕉", top_k=1, score_threshold=0.5) == []
 
 
+async def test_a_page_that_cannot_be_indexed_is_one_job_however_often_it_is_visited(
+    sources: Sources, site: Website
+) -> None:
+    site.put("/app.html", page("", ""), "text/html", ETag='"1"')
+    site.put("/a.pdf", b"%PDF-1.4 nothing", "application/pdf")
+    site.sitemap("/app.html", "/a.pdf")
+    source = await sources.added("sitemap", f"{site.url}/sitemap.xml")
+    assert counts(source) == {"pages": 2, "changed": 2}
+    assert counts(await sources.run(1)) == {"pages": 2, "unchanged": 2}
+    jobs = (await sources.kb.get("/admin/jobs", OWNER)).json()["items"]
+    assert [(job["state"], job["attempts"]) for job in jobs] == [("failed", 1)] * 2
+    site.put("/app.html", page("", "苹果很好吃。"))
+    assert counts(await sources.run(1)) == {"pages": 2, "changed": 1, "unchanged": 1}
+    assert len(await sources.kb.search("苹果")) == 1
+
+
 async def test_what_somebody_removed_comes_back(sources: Sources, site: Website) -> None:
     site.put("/a.html", page("A", "苹果很好吃。"), "text/html", ETag='"1"')
     source = await sources.added("page", f"{site.url}/a.html")
