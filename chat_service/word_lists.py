@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,27 +49,19 @@ class WordLists:
             return await self._done(by, list_id)
 
     async def change(self, by: str, list_id: int, given: Mapping[str, Any]) -> WordList:
-        """Raises NotFound, Conflict."""
-        async with self._one_change:
-            await self._screen.load()
-            changes = dict(given)
-            if "words" in changes:
-                changes["words"] = tuple(dict.fromkeys(changes["words"]))
-            return await self._keep(by, replace(self.find(list_id), **changes))
+        """Raises NotFound, Conflict, Invalid."""
+        changes = dict(given)
+        if "words" in changes:
+            changes["words"] = tuple(dict.fromkeys(changes["words"]))
+        return await self._edit(by, list_id, lambda before: replace(before, **changes))
 
     async def import_text(self, by: str, list_id: int, text: str) -> WordList:
         """The lines of a text added to the words. Raises NotFound, Invalid."""
-        async with self._one_change:
-            await self._screen.load()
-            before = self.find(list_id)
-            lines = [line.strip() for line in text.splitlines()]
-            added = [line for line in lines if line and not line.startswith("#")]
-            if any(len(word) > _LONGEST_WORD or not word.isprintable() for word in added):
-                raise Invalid(f"A word has at most {_LONGEST_WORD} characters. 单个词过长或有误。")
-            words = tuple(dict.fromkeys([*before.words, *added]))
-            if len(words) > MOST_WORDS:
-                raise Invalid(f"A list has at most {MOST_WORDS} words. 词表词数已达上限。")
-            return await self._keep(by, replace(before, words=words))
+        lines = [line.strip() for line in text.splitlines()]
+        added = [line for line in lines if line and not line.startswith("#")]
+        if any(len(word) > _LONGEST_WORD or not word.isprintable() for word in added):
+            raise Invalid(f"A word has at most {_LONGEST_WORD} characters. 单个词过长或有误。")
+        return await self._edit(by, list_id, lambda before: _with(before, added))
 
     async def remove(self, by: str, list_id: int) -> None:
         """Raises NotFound."""
@@ -87,13 +79,27 @@ class WordLists:
                 " 全部词表的总词数已达上限。"
             )
 
-    async def _keep(self, by: str, changed: WordList) -> WordList:
-        self._check_total(changed)
-        if not await self._store.change(changed):
-            raise Conflict(f"{changed.name} is taken. 名称已存在。")
-        return await self._done(by, changed.id)
+    async def _edit(self, by: str, list_id: int, edit: Callable[[WordList], WordList]) -> WordList:
+        def checked(before: WordList) -> WordList:
+            changed = edit(before)
+            self._check_total(changed)
+            return changed
+
+        async with self._one_change:
+            await self._screen.load()
+            self.find(list_id)
+            if not await self._store.change(list_id, checked):
+                raise Conflict("The name is taken. 名称已存在。")
+            return await self._done(by, list_id)
 
     async def _done(self, by: str, list_id: int) -> WordList:
         await self._screen.load()
         logger.info("word list %s was changed by %s", list_id, by)
         return self.find(list_id)
+
+
+def _with(before: WordList, added: list[str]) -> WordList:
+    words = tuple(dict.fromkeys([*before.words, *added]))
+    if len(words) > MOST_WORDS:
+        raise Invalid(f"A list has at most {MOST_WORDS} words. 词表词数已达上限。")
+    return replace(before, words=words)

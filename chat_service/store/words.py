@@ -1,6 +1,6 @@
 """Word lists and what they found: statements on chat.db."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -45,14 +45,17 @@ class WordStore:
         except IntegrityError:
             return None
 
-    async def change(self, changed: WordList) -> bool:
-        """False when the name is taken."""
-        statement = update(WORD_LIST).where(WORD_LIST.c.id == changed.id)
+    async def change(self, list_id: int, edit: Callable[[WordList], WordList]) -> bool:
+        """While nobody else changes it. False when the name is taken."""
+        of_it = WORD_LIST.c.id == list_id
         try:
             async with self._database.transaction() as session:
                 connection = await session.connection()
-                await connection.execute(statement.values(**_values(changed)))
-                await _count_up(connection)
+                found = await connection.execute(select(WORD_LIST).where(of_it).with_for_update())
+                if row := found.mappings().one_or_none():
+                    values = _values(edit(_list(row)))
+                    await connection.execute(update(WORD_LIST).where(of_it).values(**values))
+                    await _count_up(connection)
         except IntegrityError:
             return False
         return True

@@ -1,8 +1,8 @@
-"""What operators change in other processes is taken over, whatever goes wrong meanwhile."""
+"""What operators change in one process acts in all of them, whatever goes wrong meanwhile."""
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from chat_service.prompt_registry import Prompts
 from chat_service.screening import Screen
 from chat_service.store import PromptStore, WordStore
 from chat_service.word_entities import WordList
+from chat_service.word_lists import WordLists
 from servicekit.database import Database, sqlite_url
 
 
@@ -67,6 +68,24 @@ async def test_an_older_state_does_not_come_after_a_newer_one(database: Database
     store.may_give.set()
     await asyncio.gather(older, newer)
     assert await screen.question("机密") == "**"
+
+
+class LateWordStore(WordStore):
+    """Another process is always a little faster."""
+
+    other: WordLists
+
+    async def change(self, list_id: int, edit: Callable[[WordList], WordList]) -> bool:
+        await self.other.import_text("B", list_id, "乙")
+        return await super().change(list_id, edit)
+
+
+async def test_what_two_processes_add_to_a_list_is_all_there(database: Database) -> None:
+    stores = LateWordStore(database), WordStore(database)
+    late, other = (WordLists(store, Screen(store, None, retention_days=1)) for store in stores)
+    stores[0].other = other
+    list_id = (await late.add("A", WordList("表", "mask"))).id
+    assert (await late.import_text("A", list_id, "甲")).words == ("乙", "甲")
 
 
 async def test_prompts_that_could_not_be_read(
