@@ -1,4 +1,4 @@
-"""Rows that wait to be stored: none is lost, none is stored twice."""
+"""Rows that wait to be stored: none is lost within a bound, none is stored twice."""
 
 import asyncio
 
@@ -26,6 +26,19 @@ async def test_rows_that_cannot_be_stored_wait_for_the_next_time() -> None:
     await waiting.write()
     assert stored == [1, 2]
     assert waiting.unwritten == []
+
+
+def test_a_store_that_stays_away_does_not_fill_the_memory(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def store(rows: list[int]) -> None:
+        pytest.fail("nobody asked")
+
+    waiting = WriteBehind(store, most=2)
+    for row in range(3):
+        waiting.note(row)
+    assert waiting.unwritten == [0, 1]
+    assert "2 rows wait to be stored already: one is lost" in caplog.text
 
 
 async def test_a_cancelled_write_is_ended_before_the_next_one() -> None:
