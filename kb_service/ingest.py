@@ -132,9 +132,11 @@ class Ingest:
         """Every file is durable when this returns, or has its reason."""
         await self._queue.refuse_when_full(wishes.owner.client_id)
         accepted, taken = Accepted(), list[NewJob]()
+        came = {upload.name for upload in uploads}
         with self._accepting_slot():
             try:
                 async for upload in self._unpacked(kb, uploads, accepted):
+                    came.add(upload.name)
                     if len(taken) >= _TAKEN_MAX or upload.name in {job.file_name for job in taken}:
                         await self._queue_taken(kb, taken, accepted)
                     with _noting(accepted, upload.name):
@@ -146,8 +148,7 @@ class Ingest:
                             await self._keep(kb, upload, known, own, wishes.owner)
             finally:
                 await self._queue_taken(kb, taken, accepted)
-            uploaded = {upload.name for upload in uploads}
-            others = {name: own for name, own in docs.items() if name not in uploaded}
+            others = {name: own for name, own in docs.items() if name not in came}
             await self._customise(kb, others, wishes, accepted)
         return accepted
 

@@ -1,6 +1,7 @@
 """A zip of files through the upload routes: each entry has its own job or its own reason."""
 
 import io
+import json
 import struct
 import zipfile
 from typing import Any
@@ -66,6 +67,15 @@ async def test_the_old_wire_takes_archives_too(kb: Kb) -> None:
     assert failed == {}
     assert (await kb.search("打印机", top_k=1))[0]["metadata"]["source"] == "a.txt"
     assert list(await kb.uploaded(("all.zip", b"PK\x03\x04 no archive"))) == ["all.zip"]
+
+
+async def test_passages_of_an_entry_are_indexed_once(kb: Kb) -> None:
+    await kb.create()
+    docs = json.dumps({"a.txt": [{"page_content": "年假每年二十天。"}]})
+    content = zip_file({"a.txt": "年假每年十天。".encode()})
+    assert await kb.uploaded(("all.zip", content), docs=docs) == {}
+    assert (await kb.get("/admin/jobs")).json()["total"] == 1
+    assert [one["page_content"] for one in await kb.search("年假")] == ["年假每年二十天。"]
 
 
 def test_names_of_chinese_windows() -> None:
