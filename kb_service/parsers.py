@@ -102,9 +102,7 @@ class ParserPool:
 
     async def close(self) -> None:
         while self._idle:
-            child = self._idle.pop()
-            if child.is_alive:  # the number of one that died long ago may be another's by now
-                await child.kill()
+            await _end_idle(self._idle.pop())
 
     async def check(self, path: Path, extension: str) -> None:
         """Raises LoadFault when the content is not what the extension says."""
@@ -177,7 +175,7 @@ class ParserPool:
         for child in stale:
             self._idle.remove(child)
         for child in stale:
-            await child.kill()
+            await _end_idle(child)
         if stale and not self._idle:
             await self.warm()
 
@@ -287,6 +285,11 @@ class _Child:
         """Why it ended."""
         await self.kill()
         return _hung() if self._process.returncode == -signal.SIGXCPU else _died()
+
+
+async def _end_idle(child: _Child) -> None:
+    if child.is_alive:  # the number of one that died long ago may be another's by now
+        await child.kill()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
