@@ -60,8 +60,9 @@ class FileStore:
         """What must stay on disk: contents of files, and those that jobs still need."""
         needed = select(JobRow.content_id, JobRow.passages_id).where(col(JobRow.state) != "done")
         async with self._database.reading() as session:
-            known = set(await session.exec(select(col(FileRow.content_id))))
-            known.update(one for pair in await session.exec(needed) for one in pair if one)
+            # Jobs first: what one of them puts into its file meanwhile is among them.
+            known = {one for pair in await session.exec(needed) for one in pair if one}
+            known.update(await session.exec(select(col(FileRow.content_id))))
         return known
 
     async def put(
