@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chat_service.images import defused
+
 _IDEOGRAPH = re.compile("[\u3400-\u9fff]")
 _LONGEST_TITLE = 100
 
@@ -29,5 +31,5 @@ def _parts(metadata: Mapping[str, Any], text: str) -> Iterator[str]:
 
 
 def _line(value: Any) -> str:
-    line = " ".join(str(value or "").split())
+    line = defused(" ".join(str(value or "").split()))
     return line if len(line) <= _LONGEST_TITLE else f"{line[:_LONGEST_TITLE]}…"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from chat_service.images import defused
 from chat_service.places import place_of
 from servicekit.errors import ServiceError
 
@@ -75,7 +76,7 @@ class Citation:
             title = " ".join(str(self.metadata.get("page_title", "")).split())
             return f"[{_MARKS.sub(_ESCAPED, title) or self.file_name}]({_quoted(url)})"
         query = urlencode({"knowledge_base_name": self.knowledge_base, "file_name": self.file_name})
-        return f"[{self.file_name}](/api/knowledge_base/download_doc?{query})"
+        return f"[{defused(self.file_name)}](/api/knowledge_base/download_doc?{query})"
 
     @property
     def place(self) -> str:

@@ -77,6 +77,7 @@ def test_document_list_is_small_and_trims_little(length: int, count: int) -> Non
         ({"title": "3.2 Leave"}, "3.2 Leave\nTen days.", ""),
         ({"slide": 3, "title": "a\n" + "b" * 200}, "Ten", f"slide 3 · a {'b' * 98}…"),
         ({"page": "12", "row": 4}, "年假", ""),
+        ({"title": "![a](http://e.test)"}, "Ten", "[a](http://e.test)"),
     ],
 )
 def test_a_passage_says_where_it_stands(metadata: dict[str, object], text: str, place: str) -> None:
@@ -84,6 +85,11 @@ def test_a_passage_says_where_it_stands(metadata: dict[str, object], text: str, 
     shown = f"{place}\n\n{text}" if place else text
     link = "/api/knowledge_base/download_doc?knowledge_base_name=kb&file_name=m.pdf"
     assert line == f"出处 [1] [m.pdf]({link}) \n\n{shown}\n\n"
+
+
+def test_a_file_name_is_no_picture() -> None:
+    (line,) = document_list([Citation("kb", "![a](http:/e.test).md", "年假")])
+    assert line.startswith("出处 [1] [[a](http:/e.test).md](/api/")
 
 
 def test_a_web_page_is_cited_as_the_page_that_it_is() -> None:
