@@ -131,7 +131,7 @@ class Indexer:
                     note(await writer.add(batch), batch)
                 return await writer.finish()
         except BaseException:
-            await self.abandon(job.kb_id, version)
+            await self.abandon(job.kb_id, [version])
             raise
 
     @property
@@ -155,17 +155,23 @@ class Indexer:
         for version in replaced.versions:
             self._catalog.withdraw(kb_id, version)
 
-    async def clear(self, kb_id: int, replaced: Replaced) -> None:
+    async def clear(self, kb_id: int, versions: Sequence[str]) -> None:
         """Clean away what answers no more, now or when no other process gives it any more."""
-        if self._sharing.kept_for:
-            return  # the rows say what is left to do
-        for version in replaced.versions:
-            await self.abandon(kb_id, version)
+        if not self._sharing.kept_for:  # else the rows say what is left to do
+            await self.abandon(kb_id, versions)
 
-    async def abandon(self, kb_id: int, version: str) -> None:
-        """Discard it, or leave it to `clean`: the caller has succeeded or failed without that."""
+    async def abandon(self, kb_id: int, versions: Sequence[str]) -> None:
+        """Discard them; from the first on that cannot be, leave them to `clean`.
+
+        The caller has succeeded or failed without that.
+        """
+
+        async def discard() -> None:
+            for version in versions:
+                await self.discard(kb_id, version)
+
         with anyio.CancelScope(shield=True):
-            await attempt(partial(self.discard, kb_id, version))
+            await attempt(discard)
 
     async def discard(self, kb_id: int, version: str) -> None:
         """Clean away a version that is not live; its row goes last and keeps what is undone."""
@@ -178,8 +184,7 @@ class Indexer:
     async def drop(self, kb_id: int, versions: list[str]) -> None:
         """The same for a whole knowledge base."""
         self._catalog.drop(kb_id)
-        for version in versions:
-            await self.clear(kb_id, Replaced(version))
+        await self.clear(kb_id, versions)
 
     async def collection_for(self, kb_id: int) -> str:
         """Of the embedding model that a knowledge base is indexed with from now on."""
@@ -265,7 +270,6 @@ class _Writer:
 
     async def finish(self) -> Built:
         await self._write_rows()
-        await self._indexer.flush()
         assert self._summary is not None
         version = self._target.version
         packed = await asyncio.to_thread(pack, self._summary.term_counts)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from itertools import chain
 from time import monotonic
 from typing import BinaryIO
 
@@ -37,7 +38,7 @@ from kb_service.jobs.queue import Queue
 from kb_service.loaders import FORMATS, LoadFault
 from kb_service.names import extension_of, fault_of, shown
 from kb_service.parsers import ParserPool
-from kb_service.store import FileStore
+from kb_service.store import FileStore, TakenOut
 from servicekit.errors import Unavailable
 
 _ACCEPTING_MAX = 32
@@ -196,18 +197,16 @@ class Ingest:
     async def remove(
         self, kb: KnowledgeBase, names: Sequence[str], *, delete_content: bool
     ) -> Failures:
-        failed: Failures = {}
-        for name in dict.fromkeys(names):
-            why = str(errors.changed_meanwhile(shown(name)))
-            with anyio.CancelScope(shield=True):
-                async with self._indexer.flips:
-                    taken = await self._files.take_out(
-                        kb.id, name, keep_content=not delete_content, why=why
-                    )
-                    self._indexer.withdraw(kb.id, taken.replaced)
-                if not taken.found:
-                    failed[shown(name)] = str(errors.not_found(shown(name)))
-                await self._clear(kb, taken.replaced)
+        failed, replaced = Failures(), list[Replaced]()
+        with anyio.CancelScope(shield=True):
+            try:
+                for name in dict.fromkeys(names):
+                    taken = await self._take_out(kb, name, keep_content=not delete_content)
+                    replaced.append(taken.replaced)
+                    if not taken.found:
+                        failed[shown(name)] = str(errors.not_found(shown(name)))
+            finally:
+                await self._clear(kb, *replaced)
         await self._indexer.spread()
         return failed
 
@@ -225,6 +224,13 @@ class Ingest:
             ended = await self._queue.ended([job_id], _FOREVER)
             fault = _why_not(next(iter(ended), None), shown(name))
             yield Progress(name, number, len(files), fault)
+
+    async def _take_out(self, kb: KnowledgeBase, name: str, *, keep_content: bool) -> TakenOut:
+        why = str(errors.changed_meanwhile(shown(name)))
+        async with self._indexer.flips:
+            taken = await self._files.take_out(kb.id, name, keep_content=keep_content, why=why)
+            self._indexer.withdraw(kb.id, taken.replaced)
+        return taken
 
     async def _unpacked(
         self, kb: KnowledgeBase, uploads: Sequence[Upload], accepted: Accepted
@@ -371,10 +377,10 @@ class Ingest:
                 raise errors.changed_meanwhile(shown(jobs[0].file_name)) from None
         accepted.jobs.update(zip(ids, (job.file_name for job in jobs), strict=True))
 
-    async def _clear(self, kb: KnowledgeBase, replaced: Replaced) -> None:
+    async def _clear(self, kb: KnowledgeBase, *replaced: Replaced) -> None:
         """Of what nothing points to any more."""
-        await self._indexer.clear(kb.id, replaced)
-        for content_id in replaced.content_ids:
+        await self._indexer.clear(kb.id, [one for each in replaced for one in each.versions])
+        for content_id in chain.from_iterable(each.content_ids for each in replaced):
             await self._content.remove(kb.id, content_id)
 
     async def _drop(self, kb: KnowledgeBase, *content_ids: str | None) -> None:

@@ -14,7 +14,7 @@ import anyio
 
 from kb_service.catalog import LiveCatalog
 from kb_service.chunk_entities import ChunkEdit, EditPlan, Hidden, Moved, Overlay
-from kb_service.entities import CustomDoc, Job, Replaced
+from kb_service.entities import CustomDoc, Job
 from kb_service.indexer import Indexer, Target, doc_id, pack
 from kb_service.matching import NEAR, key_of, places
 from kb_service.parsers import IndexedDoc
@@ -81,7 +81,7 @@ class Overlays:
 
     async def withdraw(self, kb_id: int, version: str) -> None:
         """Clean away what `show` replaced."""
-        await self._indexer.clear(kb_id, Replaced(version))
+        await self._indexer.clear(kb_id, [version])
 
     async def catch_up(self, edit: ChunkEdit) -> None:
         """With tags that the file was given meanwhile."""
@@ -122,17 +122,17 @@ class Overlays:
         await self.remove_hidden(kb_id, version, (one.hidden for one in plan.moved if one.hidden))
 
     async def discard(self, kb_id: int, plan: EditPlan) -> None:
-        for moved in plan.moved:
-            if moved.overlay:
-                await self._abandon(kb_id, moved.overlay.version)
+        overlays = [moved.overlay.version for moved in plan.moved if moved.overlay]
+        await self._abandon(kb_id, *overlays)
 
     async def discard_one(self, kb_id: int, overlay: Overlay | None) -> None:
         if overlay:
             await self._abandon(kb_id, overlay.version)
 
-    async def _abandon(self, kb_id: int, version: str) -> None:
-        await self._indexer.abandon(kb_id, version)
-        self._versions.let_go(version)
+    async def _abandon(self, kb_id: int, *versions: str) -> None:
+        await self._indexer.abandon(kb_id, versions)
+        for version in versions:
+            self._versions.let_go(version)
 
     async def _placed(self, edits: Sequence[ChunkEdit], version: str) -> list[ChunkEdit]:
         keys = {key_of(edit.anchor) for edit in edits}

@@ -83,7 +83,7 @@ class Worker:
     async def _index(self, claim: Claim) -> None:
         job = claim.job
         if job.version:  # of a worker that died, or was taken for dead
-            await self._indexer.abandon(job.kb_id, job.version)
+            await self._indexer.abandon(job.kb_id, [job.version])
         with anyio.CancelScope(shield=True):  # no statement is left in the middle
             source = await self._source(job)
 
@@ -97,14 +97,14 @@ class Worker:
         try:
             plan, replaced = await self._flip(job, source, built)
         except BaseException as error:
-            await self._indexer.abandon(job.kb_id, built.version)
+            await self._indexer.abandon(job.kb_id, [built.version])
             if isinstance(error, ServiceError):  # of the embedder, for an edited chunk
                 raise _fault(job, error) from None
             raise
         with anyio.CancelScope(shield=True):
             # Nothing of this fails a file that answers already.
             await self._indexer.catch_up(job.kb_id, job.file_name)
-            await self._indexer.clear(job.kb_id, replaced)
+            await self._indexer.clear(job.kb_id, replaced.versions)
             await self._overlays.clear_hidden(job.kb_id, built.version, plan)
             for content_id in replaced.content_ids:
                 await self._content.remove(job.kb_id, content_id)

@@ -9,7 +9,7 @@ from kb_service.store.embeddings import EmbeddingStore
 from kb_service.store.eval_results import EvalResultStore
 from kb_service.store.eval_runs import EvalRunStore
 from kb_service.store.eval_sets import EvalSetStore
-from kb_service.store.files import FileStore
+from kb_service.store.files import FileStore, TakenOut
 from kb_service.store.jobs import JobStore, Page
 from kb_service.store.knowledge_bases import KnowledgeBaseStore
 from kb_service.store.labels import LabelStore, Outdated
@@ -48,5 +48,6 @@ __all__ = [
     "Shelf",
     "SourceStore",
     "StatisticsStore",
+    "TakenOut",
     "VersionStore",
 ]

@@ -46,6 +46,7 @@ class Index(EdgeIndex):
     """Refuses what it is told to, as a server that has just gone away."""
 
     refuses: frozenset[str] = frozenset()
+    refused = 0
 
     async def upsert(self, points: Sequence[Point]) -> None:
         self._refuse("upsert")
@@ -65,6 +66,7 @@ class Index(EdgeIndex):
 
     def _refuse(self, what: str) -> None:
         if what in self.refuses:
+            self.refused += 1
             raise Unavailable("away", retry_after=5)
 
 
@@ -112,11 +114,11 @@ class Service:
             "kb1", zh_name="", info="", vector_store="default", owner_client="7"
         )
 
-    async def put(self, text: str) -> Job:
-        """What becomes of the job of a new content of the file."""
+    async def put(self, text: str, name: str = "a.txt") -> Job:
+        """What becomes of the job of a new content of a file."""
         content = await self.content.save(1, BytesIO(text.encode()))
         options = ChunkOptions(250, 50)
-        job = NewJob(1, "a.txt", "upload", options, ParseOptions(), OWNER, content)
+        job = NewJob(1, name, "upload", options, ParseOptions(), OWNER, content)
         (job_id,) = await self.jobs.add([job])
         claimed = await self.leases.claim()
         assert claimed
@@ -193,10 +195,12 @@ async def test_an_edit_that_answers_is_done_whatever_is_left_to_clean(service: S
 
 
 async def test_a_knowledge_base_that_is_gone_leaves_no_contents(service: Service) -> None:
-    await service.put("年假每年十天。")
+    for number in range(3):
+        await service.put("年假每年十天。", f"{number}.txt")
     service.index.refuses = frozenset({"delete"})
     await service.library.remove(service.kb)
     assert service.contents() == []
+    assert service.index.refused == 1  # each takes half a minute when a server is away
     service.index.refuses = frozenset()
     await service.indexer.clean()
     assert await service.index.count(1) == 0
