@@ -214,8 +214,10 @@ class _Child:
             # Shielded: asyncio loses the pipes of a process whose start is cancelled.
             child = cls(await asyncio.shield(spawning), _START_SECONDS)
             await child.receive()
-        except BaseException:
+        except BaseException as error:
             await _to_its_end(cls._undo(spawning))
+            if isinstance(error, LoadFault | OSError):
+                raise _not_started() from error
             raise
         child._silence = silence
         return child
@@ -348,6 +350,14 @@ def _batch(frame: dict[str, Any]) -> Batch:
 def _hung() -> LoadFault:
     logger.warning("a parser process made no progress and is ended")
     return LoadFault("解析超时。It took too long to read.")
+
+
+def _not_started() -> LoadFault:
+    """The machine's fault, mostly for want of memory, and not the file's."""
+    logger.warning("a parser process could not be started")
+    return LoadFault(
+        "解析进程无法启动，请稍后重试。The parser could not be started; try again later."
+    )
 
 
 def _died() -> LoadFault:

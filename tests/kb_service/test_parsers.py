@@ -133,6 +133,13 @@ async def test_a_process_that_died_while_idle_is_replaced(good: Path) -> None:
         assert len(await parse(parsers, good)) == 8
 
 
+async def test_a_process_that_cannot_start_says_nothing_bad_of_the_file(good: Path) -> None:
+    async with pool(memory_mb=1) as parsers:
+        await parsers.warm()
+        with pytest.raises(LoadFault, match="could not be started"):
+            await parse(parsers, good)
+
+
 @pytest.mark.parametrize("of", ["task", "scope"])
 async def test_a_start_that_is_cancelled_leaves_nothing(of: str) -> None:
     """At whatever step; a pipe that asyncio had lost would show as a warning, which is an error."""
