@@ -93,7 +93,8 @@ class WordFilter:
             after = places[end - 1] + 1
             shown.append(self._instead(number, text[places[start] : after]))
             at, until = after, max(until, end)
-        cut = places[until] if until < len(shape) else len(text)
+        # A character like ㍿ is several when folded: what is shown of it is not looked at again.
+        cut = max(at, places[until]) if until < len(shape) else len(text)
         shown.append(text[at:cut])
         self._held = text[cut:]
         self._before = shape[until - 1] if until else self._before

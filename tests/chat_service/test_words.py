@@ -6,8 +6,10 @@ from chat_service.word_entities import WordList
 from chat_service.words import Matcher, WordFilter
 
 LISTS = [
-    WordList("masked", "mask", words=("他妈", "他妈的", "ass", "臺灣啤酒")),
-    WordList("replaced", "replace", replacement="某公司", words=("ＡＣＭＥ集团", "乙丙丁")),
+    WordList("masked", "mask", words=("他妈", "他妈的", "ass", "臺灣啤酒", "株式")),
+    WordList(
+        "replaced", "replace", replacement="某公司", words=("ＡＣＭＥ集团", "乙丙丁", "会社法")
+    ),
     WordList("blocked", "block", words=("机密代号", "top secret")),
 ]
 CASES = {
@@ -18,6 +20,7 @@ CASES = {
     "台湾啤酒、臺灣啤酒": ("****、****", False),
     "乙丙甲乙丙丁": ("乙丙甲某公司", False),
     "他\u200b妈的": ("****", False),
+    "在㍿和": ("在*和", False),
     "先说机密代号再说": ("先说", True),
     "It is TOP SECRET.": ("It is ", True),
     "desktop secret": ("desktop secret", False),
