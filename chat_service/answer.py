@@ -134,8 +134,10 @@ class Answering:
                 draft.state, draft.pieces = FAILED, [str(busy)]
                 raise
             finally:
-                with anyio.move_on_after(_STORE_TIMEOUT, shield=True):
+                with anyio.move_on_after(_STORE_TIMEOUT, shield=True) as storing:
                     await self._store(draft)
+                if storing.cancelled_caught:
+                    logger.error("the answer of turn %s could not be stored in time", turn.id)
 
     async def _store(self, draft: Draft) -> None:
         try:
