@@ -51,7 +51,7 @@ def decode(raw: bytes, declared: str | None = None) -> str:
     for encoding in named:
         try:
             return _checked(raw.decode(encoding))
-        except (UnicodeDecodeError, LookupError):
+        except (ValueError, LookupError):  # of bytes, or of a name that is no encoding of text
             continue
     return _checked(raw.decode(_likeliest(raw, has_zeros=has_zeros), errors="replace"))
 

@@ -22,6 +22,8 @@ _INFLATED_MAX = 50 << 20  # the protocol's own
 _INDEXED_MAX = 50
 _DEPTH_MAX = 20
 _GZIP = b"\x1f\x8b"
+# LookupError is for an encoding that nobody knows.
+_BROKEN = (ParseError, DefusedXmlException, OSError, EOFError, zlib.error, ValueError, LookupError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def _locations(file: BinaryIO, at_most: int) -> tuple[list[str], list[str]]:
         if start.startswith(b"<"):
             return _of_xml(source, at_most)
         return _of_lines(source, at_most), []
-    except (ParseError, DefusedXmlException, OSError, EOFError, zlib.error, ValueError):
+    except _BROKEN:
         raise _unreadable() from None
 
 

@@ -74,7 +74,8 @@ def test_what_a_page_declares_is_believed_when_it_can_be() -> None:
     assert decode("職員".encode("big5"), "big5") == "職員"
     assert decode("朱镕基".encode("gbk"), "GB2312") == "朱镕基"
     assert decode("职员".encode(), "gb2312") == "职员"
-    assert decode("职员".encode("gbk"), "no-such-encoding") == "职员"
+    for no_encoding in ("no-such-encoding", "undefined", "idna", "a\0"):
+        assert decode("职员".encode("gbk"), no_encoding) == "职员"
 
 
 @pytest.mark.parametrize(
