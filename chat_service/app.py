@@ -155,6 +155,7 @@ def _start_workers(
             repeat(registry.catch_up, every=_CAUGHT_UP_EVERY),
             repeat(prompts.catch_up, every=_CAUGHT_UP_EVERY),
             repeat(screen.catch_up, every=_CAUGHT_UP_EVERY),
+            repeat(meter.load, every=_CAUGHT_UP_EVERY),
             repeat(screen.write, every=_WRITTEN_EVERY, at_the_end=True),
             repeat(meter.write, every=_WRITTEN_EVERY, at_the_end=True),
             repeat(screen.sweep, every=_SWEPT_EVERY),
@@ -181,6 +182,7 @@ async def _bounds(
     """How much may be used, and what may be asked and said."""
     app.state.usage, app.state.words = UsageStore(database), WordStore(database)
     meter = app.state.meter = _meter(settings, app.state.usage, vendors)
+    await meter.load()
     screen = await _screen(settings, app.state.words, outside)
     app.state.word_lists = WordLists(app.state.words, screen)
     return meter, screen

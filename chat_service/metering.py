@@ -3,7 +3,7 @@
 What was counted is written down every second: a kill of the process loses what came since.
 """
 
-import time
+import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import replace
@@ -16,7 +16,6 @@ from chat_service.usage_entities import Account, Quota, Used
 from chat_service.vendors import Vendor
 from chat_service.write_behind import WriteBehind
 
-_QUOTAS_FOR = 3.0  # seconds that quotas are taken for what they were
 _DAY = 86_400
 _MOST_TOKENS = 2**31 - 1  # that the database takes: a row that it refuses would hold up all others
 
@@ -54,8 +53,13 @@ class Meter:
         self._retention_days = retention_days
         self._calls = WriteBehind(store.add)
         self._quotas: dict[tuple[str, str, str | None], int] = {}
-        self._quotas_until = 0.0
-        self._quotas_changed = 0
+        self._loading = asyncio.Lock()  # else an older state could come after a newer one
+
+    async def load(self) -> None:
+        """Take over the quotas that operators set; until it succeeds, the last known ones hold."""
+        async with self._loading:
+            quotas = await self._store.quotas()
+            self._quotas = {_key(quota): quota.daily_tokens for quota in quotas}
 
     async def admit(self, who: Account) -> None:
         """Before a model is asked. Raises QuotaUsedUp.
@@ -63,7 +67,7 @@ class Meter:
         Answers that are being given count when they end, so that some tokens go beyond the quota.
         """
         for per in ("client", "user"):
-            limit = await self._limit(who, per)
+            limit = self._limit(who, per)
             if limit and await self._used_today(who, per) >= limit:
                 raise QuotaUsedUp(retry_after=self._seconds_to_midnight())
 
@@ -80,11 +84,6 @@ class Meter:
             is_estimated=estimated,
         )
         self._calls.note(self._priced(used))
-
-    def forget_quotas(self) -> None:
-        """An operator changed them here: the next request sees it."""
-        self._quotas_changed += 1
-        self._quotas_until = 0.0
 
     async def used_today(self, client_id: str, user_id: str | None) -> int:
         """Tokens of a client, or of one of its users, up to this moment."""
@@ -106,13 +105,7 @@ class Meter:
         oldest = self._clock() - timedelta(days=self._retention_days)
         await self._store.forget(before=oldest.strftime("%Y-%m-%d"))
 
-    async def _limit(self, who: Account, per: str) -> int:
-        if time.monotonic() >= self._quotas_until:
-            changed = self._quotas_changed
-            quotas = await self._store.quotas()
-            self._quotas = {_key(quota): quota.daily_tokens for quota in quotas}
-            if changed == self._quotas_changed:  # else they may be the ones from before
-                self._quotas_until = time.monotonic() + _QUOTAS_FOR
+    def _limit(self, who: Account, per: str) -> int:
         own = (who.client_id, per, who.user_id if per == "user" else None)
         of_all = (who.client_id, per, None)
         return self._quotas.get(own, self._quotas.get(of_all, self._defaults[per]))

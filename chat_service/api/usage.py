@@ -101,7 +101,7 @@ async def list_quotas(
 @router.put("/quotas", summary="Set the daily tokens of a client, of its users or of one")
 async def put_quota(body: NewQuota, store: StoreDep, meter: MeterDep) -> QuotaItem:
     quota = await store.put_quota(body.entity())
-    meter.forget_quotas()
+    await meter.load()
     return await _item(quota, meter)
 
 
@@ -109,7 +109,7 @@ async def put_quota(body: NewQuota, store: StoreDep, meter: MeterDep) -> QuotaIt
 async def delete_quota(quota_id: QuotaId, store: StoreDep, meter: MeterDep) -> None:
     if not await store.remove_quota(quota_id):
         raise NotFound(f"There is no quota {quota_id}. 未找到该配额。")
-    meter.forget_quotas()
+    await meter.load()
 
 
 async def _item(quota: Quota, meter: Meter) -> QuotaItem:

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import sqlite3
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,14 +12,15 @@ import pytest
 
 from tests.chat_service.conftest import Chat, StartChat, caller_header
 from tests.chat_service.standins import KbStandIn, SessionStandIn
-from tests.fakes.vendor import END, VendorServer, chunks, data, event, tokens
+from tests.fakes.vendor import END, VendorServer, chunks, event, tokens
+from tests.fakes.vendor import data as sent
 
 ADMIN = caller_header("admin")
 TODAY = datetime.now().astimezone().strftime("%Y-%m-%d")
 
 
 def counted(prompt: int = 7, completion: int = 2) -> Any:
-    usage = data(
+    usage = sent(
         {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}}
     )
     return chunks([event("好"), END[0], usage, END[1]])
@@ -121,6 +124,18 @@ async def test_ones_own_quota_beats_that_of_all(
     assert "上限" in await chat.said()
     await put_quota(chat, client_id="7", per="user", user_id="u1", daily_tokens=0)
     assert "好" in await chat.said()
+
+
+async def test_quotas_hold_while_they_cannot_be_read(
+    chat: Chat, vendor: VendorServer, data: Path
+) -> None:
+    await put_quota(chat, client_id="7", per="client", daily_tokens=9)
+    with sqlite3.connect(data / "chat" / "chat.db") as database:
+        database.execute("ALTER TABLE quota RENAME TO away")
+    database.close()
+    vendor.then(counted(), counted())
+    assert await chat.said() == "好"
+    assert "今天的用量已达上限" in await chat.said()
 
 
 async def test_odd_counts_hold_up_no_other(chat: Chat, vendor: VendorServer) -> None:
