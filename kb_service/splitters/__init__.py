@@ -52,8 +52,13 @@ def shown_name(splitter: str) -> str:
 
 
 def _storable(section: Section) -> Section:
-    """With one kind of line end, and without half characters, which nothing can store."""
+    """With one kind of line end, and without what cannot be stored: half characters, and NUL.
+
+    PDF has NUL for glyphs without a meaning; PostgreSQL refuses it, SQLite's functions end there.
+    """
     text = section.text
+    if "\0" in text:
+        text = text.replace("\0", "")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     try:

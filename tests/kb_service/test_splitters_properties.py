@@ -157,3 +157,10 @@ def test_metadata_is_kept(splitter: str) -> None:
 
 def test_the_file_table_shows_a_name(splitter: str) -> None:
     assert 0 < len(shown_name(splitter)) <= 50
+
+
+def test_nothing_comes_out_that_cannot_be_stored(splitter: str) -> None:
+    chunks = cut("年假\0每年十天，\ud800病假另算。", splitter, 50)
+    stored = "".join(chunk.content + (chunk.context or "") for chunk in chunks)
+    assert "年假每年十天，" in stored
+    assert not {"\0", "\ud800"} & set(stored)
