@@ -64,6 +64,8 @@ from kb_service.previews import Previews
 from kb_service.questions import Questions
 from kb_service.questions.importing import QuestionImport
 from kb_service.rebuild import Rebuild
+from kb_service.repair import FLUSHED_EVERY, Repair
+from kb_service.repeating import attempt, repeat
 from kb_service.rerank import Reranker
 from kb_service.rerank.endpoint import EndpointReranker
 from kb_service.rerank.local import LocalReranker
@@ -203,6 +205,7 @@ async def _start(
     stack.push_async_callback(signals.close)
     queue = Queue(job_rows, board, signals)
     rebuild = Rebuild(placements, queue, models)
+    await _repair(settings, Repair(versions, collections, catalog, queue))
     ingest = Ingest(
         files=files,
         content=content,
@@ -258,6 +261,7 @@ async def _start(
     for work in (
         *(sweep.run(), sweep.run_purge(), rebuild.run(), follower.run(), parsers.run()),
         *(runner.run(), eval_runner.run(), tally.run()),
+        repeat(collections.flush, every=FLUSHED_EVERY),
         _in_background(app.state.context, parsers, rows, settings),
     ):
         await stack.enter_async_context(_running(work))
@@ -279,6 +283,12 @@ async def _read_all(indexer: Indexer, overlays: Overlays, library: Library) -> N
     await indexer.recover()
     await overlays.recover()
     await library.load()
+
+
+async def _repair(settings: KbSettings, repair: Repair) -> None:
+    """Of the embedded engine: a server keeps what it acknowledged."""
+    if not settings.qdrant_url:
+        await attempt(repair.run)
 
 
 def _parsers(stack: AsyncExitStack, size: int) -> ParserPool:

@@ -116,6 +116,12 @@ class LiveCatalog:
         shown = base.versions.get(version) if base else None
         return shown is not None and doc_id not in shown.hidden
 
+    def hidden(self, kb_id: int, version: str) -> int:
+        """How many of its chunks answer no more."""
+        base = self._bases.get(kb_id)
+        shown = base.versions.get(version) if base else None
+        return len(shown.hidden) if shown else 0
+
     def place_of(self, kb_id: int, version: str, position: int) -> tuple[str, int]:
         """Of a chunk, edited or not, in which version of its file it stands, and where there."""
         base = self._bases.get(kb_id)

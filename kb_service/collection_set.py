@@ -103,6 +103,11 @@ class CollectionSet:
         await index.upsert(points)
         await self._measure(name)
 
+    async def count(self, name: str, kb_id: int, version: str) -> int:
+        """Its points; 0 in a collection that nothing was ever written to."""
+        index = await self.open(name)
+        return await index.count(kb_id, version) if index else 0
+
     async def delete(self, name: str | None, kb_id: int, version: str) -> None:
         """From all that are open when nobody knows any more which one has it."""
         named = await self.open(name) if name else None

@@ -307,6 +307,18 @@ class LiveVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class LateVersion:
+    """Of a file's versions that went live last; `options` are what the file was cut with."""
+
+    id: str
+    kb_id: int
+    file_name: str
+    collection: str
+    chunks: int
+    options: ChunkOptions
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A recommended question; without a knowledge base it is for free chat."""
 

@@ -1,5 +1,6 @@
 """Rows of files, and the flip that puts a finished version in the place of the old one."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -105,7 +106,12 @@ class FileStore:
             flipped = await session.exec(
                 update(VersionRow)
                 .where(col(VersionRow.id) == new.id, col(VersionRow.state) == BUILDING)
-                .values(state=LIVE, chunks=new.chunks, term_counts=new.term_counts)
+                .values(
+                    state=LIVE,
+                    state_since=time.time(),
+                    chunks=new.chunks,
+                    term_counts=new.term_counts,
+                )
             )
             if not flipped.rowcount:
                 raise LeaseLost

@@ -5,10 +5,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 
 import anyio
-from sqlalchemy import and_, delete, insert, or_, update
+from sqlalchemy import and_, delete, func, insert, or_, update
 from sqlmodel import col, select
 
-from kb_service.entities import Calibration, CustomDoc, Labels, Lease, LiveVersion
+from kb_service.entities import (
+    Calibration,
+    ChunkOptions,
+    CustomDoc,
+    Labels,
+    LateVersion,
+    Lease,
+    LiveVersion,
+)
 from kb_service.errors import LeaseLost
 from kb_service.models import (
     BUILDING,
@@ -16,10 +24,12 @@ from kb_service.models import (
     RETIRED,
     ChunkRow,
     CollectionRow,
+    FileRow,
     JobRow,
     KnowledgeBaseRow,
     VersionRow,
 )
+from kb_service.store.job_rows import ACTIVE
 from kb_service.store.leases import hold
 from servicekit.database import Database
 
@@ -98,6 +108,41 @@ class VersionStore:
             return [
                 LiveVersion(row.id, row.kb_id, row.collection, row.chunks, row.term_counts or b"")
                 for row in await session.exec(rows)
+            ]
+
+    async def late(self, *, within: float) -> list[LateVersion]:
+        """Of files, those that went live within so many seconds before the last one did.
+
+        Without those of files that a job is going to index anyway.
+        """
+        is_live = col(VersionRow.state) == LIVE
+        last = select(func.max(VersionRow.state_since)).where(is_live).scalar_subquery()
+        has_job = (
+            select(JobRow.id)
+            .where(
+                col(JobRow.kb_id) == FileRow.kb_id,
+                col(JobRow.file_name) == FileRow.file_name,
+                col(JobRow.state).in_(ACTIVE),
+            )
+            .exists()
+        )
+        rows = (
+            select(VersionRow, FileRow)
+            .join(FileRow, col(FileRow.live_version) == col(VersionRow.id))
+            .where(is_live, col(VersionRow.state_since) >= last - within, ~has_job)
+        )
+        async with self._database.reading() as session:
+            return [
+                LateVersion(
+                    id=version.id,
+                    kb_id=version.kb_id,
+                    file_name=file.file_name,
+                    collection=version.collection,
+                    chunks=version.chunks,
+                    options=ChunkOptions.from_json(file.chunking),
+                )
+                for version, file in await session.exec(rows)
+                if file.chunking
             ]
 
     async def leftovers(self, *, kept_for: float, building_for: float) -> list[tuple[str, int]]:
