@@ -3,7 +3,7 @@
 import os
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -34,7 +34,8 @@ def count(start: Path) -> int:
 
 def found(start: Path) -> Iterator[Found]:
     """One after the other; whoever takes a file closes it."""
-    for path, note in _paths(start):
+    unreadable: list[OSError] = []
+    for path, note in _paths(start, unreadable.append):
         name = _name(start, path)
         if note:
             yield Found(name, note=note)
@@ -42,14 +43,18 @@ def found(start: Path) -> Iterator[Found]:
             yield from _unpacked(path, name)
         else:
             yield _opened(path, name)
+    for error in unreadable:  # whole folders
+        yield _unreadable(_name(start, Path(error.filename)), error)
 
 
-def _paths(start: Path) -> Iterator[tuple[Path, str]]:
+def _paths(
+    start: Path, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, str]]:
     if start.is_file():
         yield start, ""
         return
     root = start.resolve()
-    for folder, folders, files in os.walk(start):
+    for folder, folders, files in os.walk(start, onerror=on_error):
         here = Path(folder)
         for name in sorted(folders):
             if note := _folder_note(here / name):
@@ -86,7 +91,11 @@ def _opened(path: Path, name: str) -> Found:
     try:
         return Found(name, path.open("rb"))
     except OSError as error:
-        return Found(name, refusal=f"无法读取。It cannot be read: {error.strerror}")
+        return _unreadable(name, error)
+
+
+def _unreadable(name: str, error: OSError) -> Found:
+    return Found(name, refusal=f"无法读取。It cannot be read: {error.strerror}")
 
 
 def _unpacked(path: Path, name: str) -> Iterator[Found]:

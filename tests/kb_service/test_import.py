@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -228,6 +229,19 @@ def test_names_are_written_as_one_writes_them(tmp_path: Path) -> None:
     (tmp_path / "re\u0301sume\u0301.txt").write_text("x")
     with named(tmp_path) as names:
         assert list(names) == ["r\u00e9sum\u00e9.txt"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "leave.txt").write_text("年假")
+    walk = found(tmp_path)
+    first = next(walk)
+    assert first.file
+    first.file.close()
+    shutil.rmtree(tmp_path / "b")
+    (rest,) = walk
+    assert (rest.name, "It cannot be read" in rest.refusal) == ("b", True)
 
 
 def test_a_zip_alone(tmp_path: Path) -> None:
