@@ -63,7 +63,10 @@ class UsageRow(SQLModel, table=True):
     """One call of a model; the cost is of the prices that held then."""
 
     __tablename__ = "usage"
-    __table_args__ = (Index("ix_usage_day", "day", "client_id", "user_id"),)
+    # With the tokens: a client's quota sums up its day before each answer.
+    __table_args__ = (
+        Index("ix_usage_day", "day", "client_id", "user_id", "prompt_tokens", "completion_tokens"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     create_time: datetime = Field(sa_type=DateTime(timezone=True))

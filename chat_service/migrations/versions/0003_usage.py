@@ -26,7 +26,11 @@ def upgrade() -> None:
         sa.Column("cost", sa.Double, nullable=False),
         sa.Column("currency", sa.String(3), nullable=False),
     )
-    op.create_index("ix_usage_day", "usage", ["day", "client_id", "user_id"])
+    op.create_index(
+        "ix_usage_day",
+        "usage",
+        ["day", "client_id", "user_id", "prompt_tokens", "completion_tokens"],
+    )
     op.create_table(
         "quota",
         sa.Column("id", sa.Integer, primary_key=True),
