@@ -68,16 +68,18 @@ class Runner:
         kb = self._find(source.kb_id)
         if kb is None:
             raise LeaseLost
-        tally = Tally()
+        tally, is_over = Tally(), asyncio.Event()
         with anyio.CancelScope() as scope:
-            renewing = asyncio.create_task(self._keep(source, tally, scope))
+            renewing = asyncio.create_task(self._keep(source, tally, scope, is_over))
             try:
                 if source.state == "removing":
                     await self._crawl.remove(source, kb, tally)
                 else:
                     await self._crawl_in_time(source, kb, tally)
             finally:
-                renewing.cancel()
+                is_over.set()
+                with anyio.CancelScope(shield=True):  # no statement is left in the middle
+                    await renewing
         if scope.cancelled_caught:
             raise LeaseLost
         if source.state == "removing":
@@ -98,9 +100,14 @@ class Runner:
         if scope.cancelled_caught:
             tally.fault = "运行时间过长，已停止。It took too long and was stopped."
 
-    async def _keep(self, source: Source, tally: Tally, scope: anyio.CancelScope) -> None:
+    async def _keep(
+        self, source: Source, tally: Tally, scope: anyio.CancelScope, is_over: asyncio.Event
+    ) -> None:
         while True:
-            await asyncio.sleep(_RENEW_AFTER)
+            with anyio.move_on_after(_RENEW_AFTER):
+                await is_over.wait()
+            if is_over.is_set():
+                return
             try:
                 is_held = await self._sources.renew(source, tally.result())
             except Exception:  # a boundary: the next time tries again, the fence holds until then
