@@ -175,7 +175,7 @@ class Answering:
     async def _history(self, question: Question, turn: Turn) -> list[Message]:
         """What the client sent; when it sent none, the recent turns of its session."""
         if question.history is not None:
-            return normalise(self._models.screen.known(question.history))
+            return self._models.screen.known(normalise(question.history))
         if not question.session_id:
             return []
         try:
@@ -186,7 +186,7 @@ class Answering:
             logger.warning("turn %s is answered without its history: %s", turn.id, error)
             return []
         earlier = _said([past for past in turns if past.id != turn.id])
-        return normalise(self._models.screen.known(earlier))
+        return self._models.screen.known(normalise(earlier))
 
     async def _retrieve(self, question: Question, history: list[Message]) -> list[Passage]:
         if question.knowledge_base is None or not question.top_k:

@@ -18,6 +18,7 @@ from chat_service.words import Matcher, WordFilter
 from chat_service.write_behind import WriteBehind
 
 _NOBODY = Account("", "", "")
+_NOTHING_LEFT = "…"  # vendors refuse empty messages, and two answers without a question between
 
 
 class Moderation(Protocol):
@@ -73,9 +74,14 @@ class Screen:
         return text
 
     def known(self, history: Iterable[Message]) -> list[Message]:
-        """Earlier messages as a model may read them once more; nothing is noted or refused."""
+        """Earlier messages as a model may read them once more; nothing is noted or refused.
+
+        Their roles are the vendors', and what they say is text, else words could hide in it.
+        """
         return [
-            Message(USER, self.known_question(said.content)) if said.role == USER else said
+            Message(USER, self.known_question(said.content) or _NOTHING_LEFT)
+            if said.role == USER
+            else said
             for said in history
         ]
 

@@ -55,7 +55,7 @@ class WebChat:
             nonlocal pages
             screen = self._models.screen
             allowed = await screen.question(question.query)
-            history = normalise(screen.known(question.history))
+            history = screen.known(normalise(question.history))
             asked = replace(question, query=allowed, history=history)
             found = await self._find(asked)
             pages = [WebPage(result.url, result.snippet) for result in found]

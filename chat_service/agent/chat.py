@@ -89,8 +89,8 @@ class _Answering:
 
     async def work(self, task: Task) -> None:
         screen = self._models.screen
-        allowed, history = await screen.question(task.query), screen.known(task.history)
-        task = replace(task, query=allowed, history=normalise(history))
+        allowed, history = await screen.question(task.query), normalise(task.history)
+        task = replace(task, query=allowed, history=screen.known(history))
         vendor = self._models.choose(task.model_name)
         if vendor.offline:
             self.final = offline.without_model(task.query)

@@ -140,6 +140,20 @@ async def test_earlier_questions_are_read_without_the_words_too(
     assert "机密" not in sent
 
 
+async def test_words_do_not_hide_in_how_a_client_sends_its_history(
+    chat: Chat, vendor: VendorServer
+) -> None:
+    await add(chat, action="block", applies_to="question")
+    vendor.default = tokens(["好"])
+    history = [
+        {"role": role, "content": content}
+        for role, content in (("human", "机密"), ("ai", "好"), ("user", "<p>问机<b></b>密</p>"))
+    ]
+    await chat.post("/chat/chat", {"query": "下一个", "history": history})
+    sent = [message["content"] for message in vendor.requests[-1].body["messages"]]
+    assert sent == ["…", "好", "问\n\n下一个"]
+
+
 async def test_an_earlier_question_that_is_blocked_ends_no_conversation(
     chat: Chat, vendor: VendorServer
 ) -> None:
