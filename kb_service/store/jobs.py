@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select
 
 from kb_service.entities import Job, JobState, Lease, NewJob
-from kb_service.errors import NotRetried, Superseded
+from kb_service.errors import LeaseLost, NotRetried, Superseded
 from kb_service.models import FileRow, JobRow, KnowledgeBaseRow, now
 from kb_service.store.job_rows import (
     ACTIVE,
@@ -112,8 +112,11 @@ class JobStore:
             await hold(session, lease, state="done", step="", done=total, total=total, reason=notes)
 
     async def fail(self, job: Job, reason: str) -> None:
-        """Raises LeaseLost."""
+        """Raises LeaseLost, also when its version answers already: it will be found and done."""
+        is_live = select(JobRow.id).where(col(JobRow.id) == job.id, col(JobRow.step) == "removing")
         async with self._database.transaction() as session:
+            if (await session.exec(is_live)).first():
+                raise LeaseLost
             await hold(session, job.lease, state="failed", step="", reason=reason)
             await remove_placeholder(session, job.kb_id, job.file_name)
 

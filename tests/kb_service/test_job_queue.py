@@ -191,12 +191,14 @@ async def test_what_is_cancelled_is_not_written_and_leaves_no_row(stores: Stores
         await go_live(stores, running, "v1")
 
 
-async def test_what_is_live_cannot_be_cancelled_any_more(stores: Stores) -> None:
+async def test_what_is_live_can_neither_be_cancelled_nor_fail_any_more(stores: Stores) -> None:
     await stores.add("a.txt", content="c1")
     job = await claimed(stores)
     await stores.versions.begin("v1", 1, job.lease, "lexical", Labels())
     await go_live(stores, job, "v1")
     assert not await stores.jobs.cancel(job)
+    with pytest.raises(LeaseLost):  # the content is the file's by now, and no more the job's
+        await stores.jobs.fail(job, "why")
     await stores.jobs.finish(job.lease, 1, "")
     assert await stores.state(job.id) == "done"
 
