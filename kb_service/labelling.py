@@ -17,6 +17,7 @@ class Labelling:
     def __init__(self, rows: LabelStore, collections: CollectionSet) -> None:
         self._rows, self._collections = rows, collections
         self._catching_up = anyio.Lock()
+        self._may_be_behind = True
 
     async def of(self, kb_id: int, file_name: str) -> Labels:
         return await self._rows.of(kb_id, file_name)
@@ -43,17 +44,22 @@ class Labelling:
         # Shielded, and one at a time: what is noted is what the points have.
         with anyio.CancelScope(shield=True):
             async with self._catching_up:
-                for one in await self._rows.outdated(kb_id, file_name):
-                    await self._relabel(one)
+                await self._relabel(await self._rows.outdated(kb_id, file_name))
 
     async def recover(self) -> None:
-        """What a crash or a failure left between the row and the index."""
+        """What a crash or a failure left between the row and the index, if there was any."""
         with anyio.CancelScope(shield=True):
             async with self._catching_up:
-                for one in await self._rows.all_outdated():
-                    await self._relabel(one)
+                if self._may_be_behind:
+                    await self._relabel(await self._rows.all_outdated())
+                    self._may_be_behind = False
 
-    async def _relabel(self, one: Outdated) -> None:
-        labels = {"tags": list(one.tags)}
-        await self._collections.relabel(one.collection, one.kb_id, one.version, labels)
-        await self._rows.note(one.version, one.tags)
+    async def _relabel(self, outdated: Iterable[Outdated]) -> None:
+        try:
+            for one in outdated:
+                labels = {"tags": list(one.tags)}
+                await self._collections.relabel(one.collection, one.kb_id, one.version, labels)
+                await self._rows.note(one.version, one.tags)
+        except BaseException:
+            self._may_be_behind = True
+            raise

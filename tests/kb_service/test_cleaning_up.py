@@ -110,6 +110,7 @@ class Service:
 
     async def begin(self) -> None:
         await self.indexer.open()
+        await self.indexer.recover()
         self.kb = await self.library.create(
             "kb1", zh_name="", info="", vector_store="default", owner_client="7"
         )
