@@ -16,6 +16,8 @@ Word = Annotated[
     ),
 ]
 
+Replacement = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+
 
 class NewWordList(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -23,7 +25,7 @@ class NewWordList(BaseModel):
     name: Name
     action: Action
     applies_to: AppliesTo = "both"
-    replacement: Annotated[str, Field(max_length=200)] = ""
+    replacement: Replacement = ""
     enabled: bool = True
     words: Annotated[list[Word], Field(max_length=MOST_WORDS)] = []
 
@@ -38,7 +40,7 @@ class WordListChanges(BaseModel):
     name: Name | None = None
     action: Action | None = None
     applies_to: AppliesTo | None = None
-    replacement: Annotated[str, Field(max_length=200)] | None = None
+    replacement: Replacement | None = None
     enabled: bool | None = None
     words: Annotated[list[Word], Field(max_length=MOST_WORDS)] | None = None
 

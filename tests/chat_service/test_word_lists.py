@@ -12,6 +12,7 @@ from tests.fakes.vendor import VendorServer, tokens
 
 ADMIN = caller_header("admin")
 LISTS = "/admin/word-lists"
+NUL = {"name": "x", "action": "replace", "replacement": "\x00"}  # PostgreSQL takes none
 BLOCKED = "内容包含不允许的词语"
 
 
@@ -180,6 +181,7 @@ async def test_lists_are_managed(chat: Chat) -> None:
     refused: list[tuple[httpx.Response, int]] = [
         (await chat.post(LISTS, {"name": "表", "action": "mask"}, headers=ADMIN), 409),
         (await chat.post(LISTS, {"name": "x", "action": "shout"}, headers=ADMIN), 422),
+        (await chat.post(LISTS, NUL, headers=ADMIN), 422),
         (await chat.post(f"{path}/import", {"text": "长" * 65}, headers=ADMIN), 422),
         (await add_words(chat, "a", 50_000), 201),
         (await add_words(chat, "b", 49_996), 201),
