@@ -1,6 +1,7 @@
 """What cannot be cleaned away while the index does not answer fails nothing, and is done later."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,13 @@ class Index(EdgeIndex):
 
     refuses: frozenset[str] = frozenset()
     refused = 0
+    meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def upsert(self, points: Sequence[Point]) -> None:
         self._refuse("upsert")
         await super().upsert(points)
+        if self.meanwhile:
+            await self.meanwhile()
 
     async def delete(self, kb_id: int, version: str | None = None) -> None:
         self._refuse("delete")
@@ -155,11 +159,12 @@ async def service(
 
 async def test_a_file_that_answers_is_done_whatever_is_left_to_clean(service: Service) -> None:
     await service.put("年假每年十天。")
-    assert await service.labels.put_tags(1, "a.txt", ("制度",))
+    service.index.meanwhile = partial(service.labels.put_tags, 1, "a.txt", ("制度",))
     service.index.refuses = frozenset({"delete", "relabel"})
     assert (await service.put("年假每年二十天。")).state == "done"
     assert service.contents() == ["年假每年二十天。"]
     assert await service.index.count(1) == 2
+    assert len(await service.labels.all_outdated()) == 1
     service.index.refuses = frozenset()
     await service.indexer.clean()
     assert await service.index.count(1) == 1
