@@ -149,9 +149,7 @@ async def test_closing_ends_readers_whatever_they_are_doing() -> None:
     process.may_end.set()
     async with redis(free_port()) as url:
         for turns in range(40):
-            signals = [
-                await open_signals(process.work, redis_url=url, workers=1) for _ in range(2)
-            ]
+            signals = [await open_signals(process.work, redis_url=url, workers=1) for _ in range(2)]
             await signals[0].send(3)
             async with asyncio.timeout(30):
                 await process.begun.acquire()
