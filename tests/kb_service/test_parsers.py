@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import io
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ import pytest
 
 from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import LoadFault
+from kb_service.parser_process import _Work, read_frame
 from kb_service.parsers import Batch, ParserPool
 from tests.kb_service.documents import pdf_of
 from tests.kb_service.files.make import FOLDER
@@ -360,12 +362,17 @@ async def test_what_a_process_did_before_takes_no_time_from_passages(good: Path)
         assert children() == [pid]
 
 
-async def test_progress_shows_while_nothing_is_found(tmp_path: Path) -> None:
-    path = tmp_path / "empty.pdf"
-    path.write_bytes(pdf_of(*[b""] * 4_000))
-    async with pool(silence=10) as parsers:
-        with pytest.raises(LoadFault, match="未提取到文字"):
-            await parse(parsers, path, ".pdf")
+def test_progress_shows_when_nothing_was_found_for_a_while() -> None:
+    output = io.BytesIO()
+    work = _Work(output, memory_mb=1024)
+    work.show_progress(1, 4_000)
+    assert not output.getvalue()
+    work._shown -= 10
+    work.show_progress(2, 4_000)
+    work.show_progress(3, 4_000)
+    output.seek(0)
+    assert read_frame(output) == {"chunks": [], "progress": [2, 4_000]}
+    assert not output.read()
 
 
 async def test_notes_come_with_the_summary(tmp_path: Path) -> None:
