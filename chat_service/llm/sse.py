@@ -1,5 +1,6 @@
 """The event stream of an OpenAI-compatible vendor, parsed without an object per token."""
 
+import json
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ class StreamParser:
         self._reply = reply
         self._thoughts = ThoughtSplitter()
         self._rest = b""
+        self._half = ""  # of a character, as JSON escapes those beyond 16 bits
         self._is_error = False
         self.alive = False
         self.failure: ModelBroken | Refused | None = None
@@ -83,8 +85,17 @@ class StreamParser:
         self.alive = True
         if choice.get("finish_reason"):
             self.finished = True
-        thought, text = self._thoughts.feed(take(choice, choice.get("delta"), self._reply))
+        said = self._whole_characters(take(choice, choice.get("delta"), self._reply))
+        thought, text = self._thoughts.feed(said)
         self._think(thought)
+        return text
+
+    def _whole_characters(self, text: str) -> str:
+        """Some vendors send the halves of a surrogate pair in two deltas."""
+        if text and (self._half or "\udc00" <= text[0] <= "\udfff"):
+            text, self._half = _mended(self._half + text), ""
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
         return text
 
     def _think(self, thought: str) -> None:
@@ -96,6 +107,10 @@ def _decoded(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(data)  # which takes half a surrogate pair
+    except ValueError:
         raise ModelBroken(f"unreadable: {shown(data)}") from None
 
 
@@ -122,7 +137,7 @@ def take(choice: dict[str, Any], message: Any, reply: Reply) -> str:
     if not isinstance(message, dict):
         return ""
     if thought := message.get("reasoning_content") or message.get("reasoning"):
-        reply.thoughts.append(str(thought))
+        reply.thoughts.append(_mended(str(thought)))
     if calls := message.get("tool_calls"):
         reply.tool_calls += calls
     return _text_of(message.get("content"))
@@ -136,9 +151,15 @@ def whole(raw: bytes, reply: Reply) -> str:
         return ""
     reply.count(body.get("usage"))
     thoughts = ThoughtSplitter()
-    parts = thoughts.feed(take(choice, choice.get("message"), reply)), thoughts.end()
+    said = _mended(take(choice, choice.get("message"), reply))
+    parts = thoughts.feed(said), thoughts.end()
     reply.thoughts += [thought for thought, _ in parts if thought]
     return "".join(text for _, text in parts)
+
+
+def _mended(text: str) -> str:
+    """Surrogates in pairs as characters, and a question mark for what is none."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text_of(content: Any) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 
@@ -338,6 +339,28 @@ async def test_content_in_parts(lean: LeanModel, vendor: VendorServer) -> None:
     parts = [{"type": "text", "text": "甲"}, {"type": "text", "text": "乙"}]
     vendor.then(chunks([data({"choices": [{"delta": {"content": parts}}]}), *END]))
     assert await said(lean) == ["甲乙"]
+
+
+def escaped(*texts: str) -> list[bytes]:
+    said = [{"choices": [{"delta": {"content": text}}]} for text in texts]
+    return [b"data: " + json.dumps(one).encode() + b"\n\n" for one in said]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("好\ud83d", "\ude00吧"), "好😀吧"),
+        (("好", "\ud83d", "\ude00", "吧"), "好😀吧"),
+        (("好\ud83d", "吧"), "好�吧"),
+        (("好", "\ude00吧"), "好�吧"),
+        (("好\ud83d",), "好"),
+    ],
+)
+async def test_half_a_character_waits_for_its_other_half(
+    texts: tuple[str, ...], expected: str, lean: LeanModel, vendor: VendorServer
+) -> None:
+    vendor.then(chunks([*escaped(*texts), *END]))
+    assert "".join(await said(lean)) == expected
 
 
 async def test_an_endless_line_is_cut_off(lean: LeanModel, vendor: VendorServer) -> None:
