@@ -1,9 +1,10 @@
 """The pipeline: history, condense, retrieve, prompt, model, stream, store."""
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import anyio
 
@@ -54,6 +55,7 @@ class Question:
     knowledge_base: str | None = None
     top_k: int = 3
     score_threshold: float = 1
+    filter: Mapping[str, Any] | None = None
 
     @property
     def chat_type(self) -> str:
@@ -198,6 +200,7 @@ class Answering:
             query=asked[:_LONGEST_RETRIEVED],
             top_k=question.top_k,
             score_threshold=question.score_threshold,
+            filter=question.filter,
         )
 
     async def _speak(

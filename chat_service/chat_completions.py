@@ -1,6 +1,6 @@
 """OpenAI's chat completions: a model as it is, or a knowledge base as a model."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,6 +32,7 @@ class Asked:
     session_id: str | None = None
     top_k: int = 3
     score_threshold: float = 1
+    filter: Mapping[str, Any] | None = None
 
 
 class Listener(Reader, Protocol):
@@ -202,6 +203,7 @@ def _question(asked: Asked, knowledge_base: str | None) -> Question:
         knowledge_base=knowledge_base,
         top_k=asked.top_k,
         score_threshold=asked.score_threshold,
+        filter=asked.filter,
     )
 
 

@@ -154,20 +154,26 @@ class KbClient:
         return body["text"], body["next"]
 
     async def search(
-        self, name: str, *, caller: str, query: str, top_k: int, score_threshold: float
+        self,
+        name: str,
+        *,
+        caller: str,
+        query: str,
+        top_k: int,
+        score_threshold: float,
+        filter: Mapping[str, Any] | None = None,
     ) -> list[Passage]:
+        """`filter` as JSON has it, see PassageFilter."""
+        asked: dict[str, Any] = {
+            "knowledge_base_name": name,
+            "query": query,
+            "top_k": top_k,
+            "score_threshold": score_threshold,
+        }
+        if filter:
+            asked["filter"] = filter
         body = await _call(
-            self._service,
-            "POST",
-            "/internal/search",
-            caller=caller,
-            body={
-                "knowledge_base_name": name,
-                "query": query,
-                "top_k": top_k,
-                "score_threshold": score_threshold,
-            },
-            timeout=30,
+            self._service, "POST", "/internal/search", caller=caller, body=asked, timeout=30
         )
         return [
             Passage(found["file_name"], found["content"], found["score"], found["metadata"])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from chat_service.answer import Answering, Question
 from chat_service.clients import KbClient
+from chat_service.passage_filter import PassageFilter
 from chat_service.wire import Citation, Source
 from servicekit.errors import Forbidden, NotFound, ServiceError
 from servicekit.identity import CALLER_HEADER, CallerVerifier
@@ -91,10 +92,15 @@ class Tools:
         ]
 
     async def search(
-        self, knowledge_base: str, query: str, top_k: int, *, caller: str
+        self, knowledge_base: str, query: str, top_k: int, wanted: PassageFilter, *, caller: str
     ) -> list[PassageFound]:
         found = await self._kb.search(
-            knowledge_base, caller=caller, query=query, top_k=top_k, score_threshold=1
+            knowledge_base,
+            caller=caller,
+            query=query,
+            top_k=top_k,
+            score_threshold=1,
+            filter=wanted.to_json(),
         )
         return [PassageFound.model_validate(one, from_attributes=True) for one in found]
 
@@ -145,9 +151,11 @@ def build_server(tools: Tools) -> "MCPServer[None]":
         knowledge_base: Name,
         query: Words,
         top_k: Annotated[int, Field(ge=1, le=_MOST_PASSAGES)] = 5,
+        filter: PassageFilter | None = None,
     ) -> list[PassageFound]:
         """Passages of a knowledge base that match, best first. 检索知识库中的相关段落。"""
-        found = tools.search(knowledge_base, query, top_k, caller=_caller_of(ctx))
+        wanted = filter or PassageFilter()
+        found = tools.search(knowledge_base, query, top_k, wanted, caller=_caller_of(ctx))
         return await _told(found)
 
     async def read_document(

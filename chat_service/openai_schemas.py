@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chat_service.passage_filter import PassageFilter
+
 _PASSED_ON = (
     *("top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias"),
     *("tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
@@ -42,7 +44,7 @@ class ChatMessage(BaseModel):
 
 
 class ChatCompletionRequest(_Body):
-    """`top_k` and `score_threshold` are ours, for models that are knowledge bases.
+    """`top_k`, `score_threshold` and `filter` are ours, for models that are knowledge bases.
 
     With `metadata.session_id` the conversation is kept in that session of the caller; with
     `metadata.follow_ups` true the last chunk has questions that may come next.
@@ -70,6 +72,7 @@ class ChatCompletionRequest(_Body):
     reasoning_effort: str | None = None
     top_k: Annotated[int, Field(ge=0, le=100)] = 3
     score_threshold: Annotated[float, Field(ge=0, le=2)] = 1
+    filter: PassageFilter | None = None
 
     @property
     def passed_on(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from chat_service.passage_filter import PassageFilter
+
 
 def _without_surrogates(value: Any) -> Any:
     """Half a character, which browsers can send, would be refused; it becomes a mark."""
@@ -52,11 +54,12 @@ class ChatRequest(PromptedRequest):
 
 
 class KnowledgeBaseChatRequest(ChatRequest):
-    """Body of /chat/knowledge_base_chat."""
+    """Body of /chat/knowledge_base_chat; `filter` is ours."""
 
     knowledge_base_name: Text = Field(max_length=1_000)
     top_k: int = Field(3, ge=0, le=100)
     score_threshold: float = Field(1, ge=0, le=2)
+    filter: PassageFilter | None = None
 
 
 class AgentChatRequest(PromptedRequest):

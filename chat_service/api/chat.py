@@ -33,6 +33,7 @@ async def knowledge_base_chat(
         knowledge_base=body.knowledge_base_name,
         top_k=body.top_k,
         score_threshold=body.score_threshold,
+        filter=body.filter.to_json() if body.filter else None,
     )
     turn = await answering.begin(question)
     answer = partial(answering.answer, question, turn)

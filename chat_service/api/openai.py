@@ -74,6 +74,7 @@ async def chat_completions(
         session_id=_session_id(body),
         top_k=body.top_k,
         score_threshold=body.score_threshold,
+        filter=body.filter.to_json() if body.filter else None,
     )
     return CompletionStream(
         await completions.prepare(asked),

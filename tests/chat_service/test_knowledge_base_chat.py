@@ -158,6 +158,23 @@ async def test_links_name_the_file(chat: Chat, kb: KbStandIn) -> None:
     assert query == {"knowledge_base_name": ["kb1"], "file_name": ["子目录/a&b=c#d?.md"]}
 
 
+async def test_answers_may_be_asked_from_some_documents_alone(chat: Chat, kb: KbStandIn) -> None:
+    wanted = {"files": ["手册.md"], "tags": ["人事"], "page_to": 9}
+    await chat.ask("年假几天", knowledge_base_name="kb1", filter=wanted)
+    body = {
+        "model": "kb:kb1",
+        "messages": [{"role": "user", "content": "年假几天"}],
+        "filter": wanted,
+    }
+    assert (await chat.post("/v1/chat/completions", body)).status_code == 200
+    await chat.ask("年假几天", knowledge_base_name="kb1", filter=None)
+    assert [search.get("filter") for search in kb.searches] == [wanted, wanted, None]
+    for wrong in ({"file": "手册.md"}, {"tags": ["\n"]}, {"page_from": 0}):
+        asked = {"query": "年假", "knowledge_base_name": "kb1", "filter": wrong}
+        assert (await chat.post("/chat/knowledge_base_chat", asked)).status_code == 422
+        assert (await chat.post("/v1/chat/completions", body | {"filter": wrong})).is_client_error
+
+
 async def test_a_follow_up_is_condensed(chat: Chat, vendor: VendorServer, kb: KbStandIn) -> None:
     kb.hold("病假工资为八成。")
     vendor.then(tokens(["病假工资", "是多少？"]), tokens(["八成"]))

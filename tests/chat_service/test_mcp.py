@@ -60,6 +60,10 @@ async def test_an_agent_finds_reads_and_asks(
         ]
         found = await call(client, "search", knowledge_base="kb1", query="年假几天？")
         assert found[0] == {"file_name": "手册 (1).md", "content": "年假五天。", "score": 0.5}
+        assert "filter" not in kb.searches[0]
+        wanted = {"files": ["手册 (1).md"], "page_from": 2}
+        await call(client, "search", knowledge_base="kb1", query="年假", filter=wanted)
+        assert kb.searches[1]["filter"] == wanted
         name = found[0]["file_name"]
         first = await call(client, "read_document", knowledge_base="kb1", file_name=name)
         assert first == {"text": "年假五天。", "next": 1}

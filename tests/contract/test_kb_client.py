@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from chat_service.clients import KbClient
+from chat_service.passage_filter import PassageFilter
 from kb_service.app import create_app
 from kb_service.settings import KbSettings
 from servicekit.errors import Forbidden, NotFound, Refused, Unauthorized
@@ -52,6 +53,35 @@ async def test_a_knowledge_base_is_found_and_searched(knowledge: KbClient, li: s
     )
     assert 1 <= len(found) <= 2
     assert (found[0].file_name, found[0].content) == ("制度.txt", TEXTS[0])
+
+
+async def test_only_passages_that_are_wanted_are_found(knowledge: KbClient, li: str) -> None:
+    every = {
+        "files": ["制度.txt"],
+        "tags": ["人事"],
+        "uploaded_after": "2026-01-01T00:00:00Z",
+        "uploaded_before": "2126-01-01T00:00:00+08:00",
+        "page_from": 1,
+        "page_to": 9,
+    }
+    body = PassageFilter.model_validate(every)
+    assert len(body.to_json()) == len(every) == len(PassageFilter.model_fields)
+    for wanted, is_there in (
+        (PassageFilter(), True),
+        (PassageFilter(files=["制度.txt"]), True),
+        (PassageFilter(files=["其他.txt"]), False),
+        (PassageFilter(uploaded_before=body.uploaded_after), False),
+        (body, False),
+    ):
+        found = await knowledge.search(
+            NAME,
+            caller=li,
+            query="年假一共有几天",
+            top_k=2,
+            score_threshold=1,
+            filter=wanted.to_json(),
+        )
+        assert bool(found) == is_there, wanted
 
 
 async def test_a_document_is_listed_and_read(knowledge: KbClient, li: str) -> None:
