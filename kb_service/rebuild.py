@@ -93,6 +93,7 @@ class Rebuild:
             )
             for file in files
         ]
+        await self._rows.forget_failures(placement.kb_id)
         with suppress(Superseded):  # the knowledge base is gone
             await self._queue.add(jobs)
 

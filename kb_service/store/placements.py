@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import CompoundSelect, func, or_, union
+from sqlalchemy import CompoundSelect, delete, func, or_, union
 from sqlmodel import col, select
 
 from kb_service.entities import ChunkOptions
 from kb_service.models import LIVE, ChunkEditRow, FileRow, JobRow, KnowledgeBaseRow, VersionRow, now
-from kb_service.store.job_rows import ACTIVE
+from kb_service.store.job_rows import ACTIVE, IDLE
 from servicekit.database import Database
 
 _LEFT_ALONE = timedelta(hours=1)  # a file that could not be moved
@@ -82,6 +82,17 @@ class PlacementStore:
                 for name, chunking in await session.exec(rows)
                 if chunking
             ]
+
+    async def forget_failures(self, kb_id: int) -> None:
+        """Of moves that are due again: else each try would leave a job for a month."""
+        failed = [
+            col(JobRow.kb_id) == kb_id,
+            col(JobRow.kind) == "embed",
+            col(JobRow.state).in_(IDLE),
+            col(JobRow.update_time) <= now() - _LEFT_ALONE,
+        ]
+        async with self._database.transaction() as session:
+            await session.exec(delete(JobRow).where(*failed))
 
     async def is_misplaced(self, kb_id: int, file_name: str, collection: str) -> bool:
         rows = select(FileRow.id).where(

@@ -167,6 +167,28 @@ async def test_a_file_that_cannot_be_moved_is_left_alone_for_a_while(
             assert await found(kb) == ["1.txt"]
 
 
+async def test_a_move_that_fails_again_and_again_leaves_one_job(make_settings: Make) -> None:
+    async with connected(make_settings()) as kb:
+        await kb.create()
+        await kb.uploaded(FILES[0])
+    async with gated() as gate:
+        gate.status = 401
+        settings = gate.settings(make_settings)
+        async with connected(settings) as kb:
+            await until(lambda: jobs(kb, "embed"), lambda states: states == ["failed"])
+            (first, _) = (await kb.get("/admin/jobs")).json()["items"]
+        with closing(sqlite3.connect(settings.folder / "kb.db")) as database, database:
+            database.execute("UPDATE ingest_job SET update_time = datetime('now', '-2 hours')")
+        async with connected(settings) as kb:
+
+            async def newest() -> dict[str, Any]:
+                job: dict[str, Any] = (await kb.get("/admin/jobs")).json()["items"][0]
+                return job
+
+            await until(newest, lambda job: job["id"] != first["id"] and job["state"] == "failed")
+            assert await jobs(kb, "embed") == ["failed"]
+
+
 async def test_what_was_indexed_by_an_earlier_recipe_is_indexed_anew(
     make_settings: Make,
 ) -> None:
