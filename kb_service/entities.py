@@ -412,6 +412,8 @@ class NewJob:
     What users made of its chunks goes on in the new ones, unless the job discards their edits.
 
     `passages_id` names a content too: passages that a user cut, instead of the file's own text.
+
+    `tags` are the file's from when the job is accepted; with None it keeps those that it has.
     """
 
     kb_id: int
@@ -423,6 +425,7 @@ class NewJob:
     content: Content | None = None
     passages_id: str | None = None
     discards_edits: bool = False
+    tags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

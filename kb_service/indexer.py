@@ -208,9 +208,9 @@ class Indexer:
         await self._collections.upsert(target.collection, list(points))
         return cut
 
-    async def catch_up(self, kb_id: int, file_name: str) -> None:
-        """With tags that the file was given while its new version was not live, or else later."""
-        await attempt(partial(self.labelling.catch_up, kb_id, file_name))
+    async def catch_up(self, kb_id: int, *file_names: str) -> None:
+        """With tags that files were given while a new version was not live, or else later."""
+        await attempt(partial(self.labelling.catch_up, kb_id, *file_names))
 
     async def flush(self) -> None:
         await self._collections.flush()

@@ -93,6 +93,7 @@ class Wishes:
     parsing: ParseOptions = field(default_factory=ParseOptions)
     names_splitter: bool = False
     discards_edits: bool = False
+    tags: tuple[str, ...] | None = None  # of files that are uploaded; None: those that they have
 
     def for_file(self, file: StoredFile) -> "Wishes":
         own = file.options
@@ -267,7 +268,8 @@ class Ingest:
         except FileFault:
             await self._drop(kb, content.id)
             raise
-        return _job(kb, upload.name, "upload", wishes, content, passages)
+        job = _job(kb, upload.name, "upload", wishes, content, passages)
+        return replace(job, tags=wishes.tags)
 
     async def _queue_taken(
         self, kb: KnowledgeBase, taken: list[NewJob], accepted: Accepted
@@ -375,6 +377,8 @@ class Ingest:
                 ids = await self._queue.add(jobs)
             except Superseded:
                 raise errors.changed_meanwhile(shown(jobs[0].file_name)) from None
+            if tagged := [job.file_name for job in jobs if job.tags is not None]:
+                await self._indexer.catch_up(jobs[0].kb_id, *tagged)  # while an old version answers
         accepted.jobs.update(zip(ids, (job.file_name for job in jobs), strict=True))
 
     async def _clear(self, kb: KnowledgeBase, *replaced: Replaced) -> None:

@@ -39,12 +39,12 @@ class Labelling:
             raise NoSuchFile(shown(file_name))
         await self.catch_up(kb_id, file_name)
 
-    async def catch_up(self, kb_id: int, file_name: str) -> None:
-        """Also when tags were changed while a version of the file was being built."""
+    async def catch_up(self, kb_id: int, *file_names: str) -> None:
+        """Also when tags were changed while a version of a file was being built."""
         # Shielded, and one at a time: what is noted is what the points have.
         with anyio.CancelScope(shield=True):
             async with self._catching_up:
-                await self._relabel(await self._rows.outdated(kb_id, file_name))
+                await self._relabel(await self._rows.outdated(kb_id, file_names))
 
     async def recover(self) -> None:
         """What a crash or a failure left between the row and the index, if there was any."""

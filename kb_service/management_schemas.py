@@ -1,15 +1,17 @@
 """What is on the management wire about knowledge bases, their files and their questions."""
 
+import re
+from itertools import chain
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from kb_service.entities import FileState, KnowledgeBase, ManagedFile, NewQuestion, Question, Tag
 from kb_service.entities import Statistics as Numbers
 from kb_service.question_keys import LONGEST
 from kb_service.questions.importing import LONGEST_ANSWER, Line, Outcome
 from kb_service.questions.suggesting import Suggestion
-from kb_service.schemas import ListPage, TagName, UtcTime
+from kb_service.schemas import ListPage, TagNames, UtcTime
 
 BaseName = Annotated[str, Field(max_length=255)]
 # No database but SQLite stores NUL.
@@ -73,7 +75,16 @@ class Files(ListPage):
 class TagsBody(BaseModel):
     """Its tags from now on, in the place of those that it has."""
 
-    tags: Annotated[list[TagName], Field(max_length=20)]
+    tags: TagNames
+
+
+def _separated(given: list[object]) -> list[object] | None:
+    """None for a field that was left empty, as forms send it."""
+    each = (re.split("[,，]", one) if isinstance(one, str) else [one] for one in given)
+    return list(chain.from_iterable(each)) if any(given) else None
+
+
+FormTags = Annotated[TagNames | None, BeforeValidator(_separated)]
 
 
 class FileTags(BaseModel):

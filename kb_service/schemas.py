@@ -65,6 +65,7 @@ def _tag(text: str) -> str:
 
 
 TagName = Annotated[str, AfterValidator(_tag)]
+TagNames = Annotated[list[TagName], Field(max_length=20)]
 
 
 class ListPage(BaseModel):

@@ -23,6 +23,7 @@ from kb_service.api.uploads import ManagementUploadRoute
 from kb_service.context import Context
 from kb_service.entities import Job, JobState
 from kb_service.ingest import Upload, Wishes
+from kb_service.management_schemas import FormTags
 from kb_service.schemas import AcceptedFiles, JobItem, Jobs
 from servicekit.identity import Caller
 
@@ -31,10 +32,15 @@ router = APIRouter(prefix="/admin/jobs", tags=[_TAG])
 uploads = APIRouter(prefix="/admin/knowledge-bases", tags=[_TAG], route_class=ManagementUploadRoute)
 
 _STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+_TAGS = "逗号分隔或重复此字段；不填则保留原有标签。Separated by commas, or the field repeated."
 _LIFE_SIGN_AFTER = 15  # looks at a job that has not changed, about a second each
 
 
-@uploads.post("/{kb_name}/files", status_code=202, summary="Upload files, to be indexed as jobs")
+@uploads.post(
+    "/{kb_name}/files",
+    status_code=202,
+    summary="Upload files with their tags, to be indexed as jobs",
+)
 async def upload_files(
     kb_name: KnowledgeBaseName,
     context: ContextDep,
@@ -43,10 +49,17 @@ async def upload_files(
     split: SplitFormDep,
     override: Annotated[bool, Form()] = False,
     discard_edits: Annotated[bool, Form()] = False,
+    tags: Annotated[FormTags, Form(description=_TAGS)] = None,
 ) -> AcceptedFiles:
     kb = context.library.writable(kb_name, caller)
     options = chunk_options(chunking_of(context, kb), split.asked())
-    wishes = Wishes(options, owner_of(caller), split.parsing(), discards_edits=discard_edits)
+    wishes = Wishes(
+        options,
+        owner_of(caller),
+        split.parsing(),
+        discards_edits=discard_edits,
+        tags=None if tags is None else tuple(sorted(set(tags))),
+    )
     given = [Upload(file.filename or "", file.size or 0, file.file) for file in files]
     accepted = await context.ingest.upload(kb, given, {}, wishes, override=override)
     jobs = await context.queue.ended(accepted.jobs, 0)

@@ -42,6 +42,7 @@ def row_of(job: NewJob) -> JobRow:
             "chunking": job.options.to_json(),
             "parsing": asdict(job.parsing),
             "discards_edits": job.discards_edits,
+            "tags": job.tags,
         },
         owner_client=job.owner.client_id,
         owner_user=job.owner.user_id,
@@ -50,7 +51,7 @@ def row_of(job: NewJob) -> JobRow:
 
 def job_of(row: JobRow, kb_name: str) -> Job:
     assert row.id is not None
-    content = None
+    content, tags = None, row.options.get("tags")
     if row.content_id:
         content = Content(row.content_id, row.content_size, row.content_mtime)
     return Job(
@@ -60,6 +61,7 @@ def job_of(row: JobRow, kb_name: str) -> Job:
         options=ChunkOptions.from_json(row.options["chunking"]),
         parsing=ParseOptions(**row.options["parsing"]),
         discards_edits=row.options.get("discards_edits", False),
+        tags=None if tags is None else tuple(tags),
         owner=Owner(row.owner_client, row.owner_user),
         content=content,
         passages_id=row.passages_id,

@@ -23,6 +23,7 @@ from kb_service.store.job_rows import (
     remove_placeholder,
     row_of,
 )
+from kb_service.store.labels import replace_tags
 from kb_service.store.leases import hold
 from servicekit.database import Database
 
@@ -50,7 +51,7 @@ class JobStore:
             async with self._database.transaction() as session:
                 for job in jobs:
                     if job.content:
-                        await _ensure_file(session, job)
+                        await _ensure_file(session, job, retags=True)
                 session.add_all(rows)
         except IntegrityError:  # the knowledge base is gone
             raise Superseded from None
@@ -154,7 +155,7 @@ class JobStore:
             if not retried.rowcount:
                 raise NotRetried
             if job.content:
-                await _ensure_file(session, job)
+                await _ensure_file(session, job, retags=False)
 
     async def purge(self, at: datetime) -> list[tuple[int, str]]:
         """Forget what was over long ago; gives contents (and their base) that nobody needs now."""
@@ -176,10 +177,16 @@ def _with_names() -> Select[JobRow, str]:
     )
 
 
-async def _ensure_file(session: AsyncSession, job: NewJob) -> None:
-    """A row for a file that is new: not listed, and without content until that is indexed."""
+async def _ensure_file(session: AsyncSession, job: NewJob, *, retags: bool) -> None:
+    """A row for a file that is new: not listed, and without content until that is indexed.
+
+    A file that is there gets the job's tags only when `retags`: it may have later ones by now.
+    """
     same = select(col(FileRow.id)).where(
         col(FileRow.kb_id) == job.kb_id, col(FileRow.file_name) == job.file_name
     )
-    if (await session.exec(same)).first() is None:
+    is_new = (await session.exec(same)).first() is None
+    if is_new:
         session.add(new_file(job.kb_id, job.file_name))
+    if job.tags is not None and (is_new or retags):
+        await replace_tags(session, job.kb_id, job.file_name, job.tags)

@@ -40,16 +40,8 @@ class LabelStore:
 
     async def put_tags(self, kb_id: int, file_name: str, tags: tuple[str, ...]) -> bool:
         """In the place of those that it has; False when there is no such file."""
-        file: Any = select(col(FileRow.id)).where(*_named(kb_id, file_name)).with_for_update()
         async with self._database.transaction() as session:
-            row: Any = (await session.exec(file)).first()
-            if row is None:
-                return False
-            await session.exec(delete(TagRow).where(col(TagRow.file_id) == row[0]))
-            if tags:
-                rows = [{"file_id": row[0], "tag": tag} for tag in tags]
-                await session.exec(insert(TagRow), params=rows)
-        return True
+            return await replace_tags(session, kb_id, file_name, tags)
 
     async def tags(self, kb_id: int) -> list[Tag]:
         """All that files of a knowledge base have, by name."""
@@ -63,9 +55,9 @@ class LabelStore:
         async with self._database.reading() as session:
             return [Tag(name, files) for name, files in await session.exec(counts)]
 
-    async def outdated(self, kb_id: int, file_name: str) -> list[Outdated]:
-        """Versions that answer for a file with other tags than it has."""
-        return await self._outdated(*_named(kb_id, file_name))
+    async def outdated(self, kb_id: int, file_names: Sequence[str]) -> list[Outdated]:
+        """Versions that answer for files with other tags than these have."""
+        return await self._outdated(*_named(kb_id, *file_names))
 
     async def all_outdated(self) -> list[Outdated]:
         return await self._outdated()
@@ -109,16 +101,30 @@ class LabelStore:
         ]
 
 
+async def replace_tags(
+    session: AsyncSession, kb_id: int, file_name: str, tags: tuple[str, ...]
+) -> bool:
+    """False when there is no such file."""
+    file: Any = select(col(FileRow.id)).where(*_named(kb_id, file_name)).with_for_update()
+    row: Any = (await session.exec(file)).first()
+    if row is None:
+        return False
+    await session.exec(delete(TagRow).where(col(TagRow.file_id) == row[0]))
+    if tags:
+        rows = [{"file_id": row[0], "tag": tag} for tag in tags]
+        await session.exec(insert(TagRow), params=rows)
+    return True
+
+
 async def tags_of(
     session: AsyncSession, kb_id: int, names: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """By the names of files."""
-    chosen = (col(FileRow.kb_id) == kb_id, col(FileRow.file_name).in_(names))
-    return await _grouped(session, FileRow.file_name, *chosen)
+    return await _grouped(session, FileRow.file_name, *_named(kb_id, *names))
 
 
-def _named(kb_id: int, file_name: str) -> tuple[Any, Any]:
-    return col(FileRow.kb_id) == kb_id, col(FileRow.file_name) == file_name
+def _named(kb_id: int, *file_names: str) -> tuple[Any, Any]:
+    return col(FileRow.kb_id) == kb_id, col(FileRow.file_name).in_(file_names)
 
 
 async def _grouped(session: AsyncSession, key: Any, *chosen: Any) -> dict[Any, tuple[str, ...]]:

@@ -35,7 +35,7 @@ async def gate() -> AsyncIterator[Gate]:
         yield endpoint
 
 
-async def add(kb: Kb, *files: tuple[str, bytes], who: dict[str, str] = ADMIN, **fields: str) -> Any:
+async def add(kb: Kb, *files: tuple[str, bytes], who: dict[str, str] = ADMIN, **fields: Any) -> Any:
     answer = await kb.http.post(
         "/admin/knowledge-bases/kb1/files",
         data=fields,

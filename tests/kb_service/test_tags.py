@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import pytest
 from kb_service.settings import KbSettings
 from servicekit.database import Database, sqlite_url
 from tests.kb_service.conftest import OWNER, READER, STRANGER, Kb, connected
-from tests.kb_service.documents import pdf_file
+from tests.kb_service.documents import pdf_file, zip_file
 from tests.kb_service.gate import gated
 from tests.kb_service.test_jobs import add, over
 
@@ -112,6 +113,71 @@ async def test_tags_that_come_while_a_file_is_indexed_are_not_lost(make_settings
             gate.open()
             await over(kb, accepted["jobs"][0]["id"])
             assert await found(kb, tags=["制度"]) == {"a.txt"}
+
+
+async def send(kb: Kb, *files: tuple[str, bytes], **fields: Any) -> None:
+    for job in (await add(kb, *files, who=OWNER, override="true", **fields))["jobs"]:
+        assert (await over(kb, job["id"]))["state"] == "done"
+
+
+async def test_files_come_with_tags(kb: Kb) -> None:
+    await kb.create(who=OWNER)
+    inside = {"in/b.txt": "年假可以结转。".encode()}
+    await send(
+        kb,
+        ("a.txt", "年假每年十天。".encode()),
+        ("all.zip", zip_file(inside)),
+        tags=" 制度,HR  2026，制度",
+    )
+    both = {"a.txt": ["HR 2026", "制度"], "in/b.txt": ["HR 2026", "制度"]}
+    assert await listed(kb) == both
+    assert await found(kb, tags=["HR 2026"]) == set(both)
+    for field in ({}, {"tags": ""}):
+        await send(kb, ("a.txt", "年假有变化。".encode()), **field)
+        assert await listed(kb) == both, "it keeps those that it has"
+    await send(kb, ("a.txt", "年假又有变化。".encode()), tags=["new", "newer"])
+    assert await listed(kb) == both | {"a.txt": ["new", "newer"]}
+    assert await found(kb, tags=["newer"]) == {"a.txt"}
+    assert await found(kb, tags=["制度"]) == {"in/b.txt"}
+
+
+async def test_tags_that_cannot_be_are_refused_before_anything_is_kept(
+    kb: Kb, tmp_path: Path
+) -> None:
+    await kb.create(who=OWNER)
+    for tags in ("a,,b", "  ", "a\u0000b", "长" * 51, ",".join(map(str, range(21)))):
+        parts = [("files", ("a.txt", b"leave"))]
+        answer = await kb.http.post(FILES, data={"tags": tags}, files=parts, headers=OWNER)
+        as_put = await tag(kb, "a.txt", *tags.split(","))
+        for known in ("code", "detail"):
+            assert answer.json()[known] == as_put.json()[known]
+        assert answer.status_code == 422, tags
+    no_text = [("files", ("a.txt", b"leave")), ("tags", ("tags.txt", b"HR"))]
+    assert (await kb.http.post(FILES, files=no_text, headers=OWNER)).status_code == 422
+    assert not list((tmp_path / "kb" / "content").glob("*/*"))
+
+
+async def test_tags_of_an_upload_outlive_a_stop_and_another_try(make_settings: Make) -> None:
+    async with gated() as gate:
+        settings = gate.settings(make_settings)
+        async with connected(settings) as kb:
+            await kb.create(who=OWNER)
+            await send(kb, ("old.txt", "年假每年五天。".encode()), tags="old")
+            gate.shut()
+            files = [(name, "年假每年十天。".encode()) for name in ("old.txt", "new.txt")]
+            jobs = (await add(kb, *files, who=OWNER, override="true", tags="制度"))["jobs"]
+            await gate.asked.wait()
+            assert await found(kb, tags=["制度"]) == {"old.txt"}, "what answers until then, too"
+        async with connected(settings) as kb:
+            for job in jobs:
+                await kb.post(f"/admin/jobs/{job['id']}/cancel", None)
+            assert await tag(kb, "old.txt", "later")
+            gate.open()
+            for job in jobs:
+                await kb.post(f"/admin/jobs/{job['id']}/retry", None)
+                assert (await over(kb, job["id"]))["state"] == "done"
+            assert await listed(kb) == {"old.txt": ["later"], "new.txt": ["制度"]}
+            assert await found(kb, tags=["制度"]) == {"new.txt"}
 
 
 async def test_a_crash_between_row_and_index_is_made_good(make_settings: Make) -> None:
