@@ -30,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
     importing.add_argument("folder", metavar="DIR", type=Path, help="folder, or zip file 文件夹")
     importing.add_argument("--kb", required=True, metavar="NAME", help="knowledge base 知识库名称")
     importing.add_argument("--create", action="store_true", help="make it if need be 不存在时新建")
+    importing.add_argument(
+        "--tag",
+        action="append",
+        metavar="NAME",
+        help="of the files that are sent, may be repeated 为所发送的文件设置标签，可重复",
+    )
     _add_gateway(importing)
     about = (
         "Copy all vectors to a Qdrant server while the service is stopped. "
@@ -66,4 +72,4 @@ def run(arguments: argparse.Namespace, key: str) -> int:
         raise CommandFault(f"找不到 {arguments.folder}。There is no such folder.")
     with Remote(arguments.url, key, arguments.kb) as remote:
         remote.find_knowledge_base(create=arguments.create)
-        return Import(remote, arguments.folder).run()
+        return Import(remote, arguments.folder, arguments.tag or []).run()

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,8 +34,8 @@ class _Batch:
 
 
 class Import:
-    def __init__(self, remote: Remote, start: Path) -> None:
-        self._remote, self._start = remote, start
+    def __init__(self, remote: Remote, start: Path, tags: Sequence[str]) -> None:
+        self._remote, self._start, self._tags = remote, start, tags
         self._refused: list[tuple[str, str]] = []
         self._left_out: list[tuple[str, str]] = []
         self._waiting: deque[tuple[int, str]] = deque()
@@ -92,7 +92,7 @@ class Import:
 
     def _upload(self, files: list[tuple[str, BinaryIO]]) -> None:
         try:
-            jobs, refused = self._remote.upload(files)
+            jobs, refused = self._remote.upload(files, self._tags)
         except TooLarge as error:
             if len(files) == 1:
                 self._refuse(files[0][0], str(error))

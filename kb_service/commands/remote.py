@@ -59,14 +59,14 @@ class Remote:
         return set(checked(answer)["known"])
 
     def upload(
-        self, files: Sequence[tuple[str, BinaryIO]]
+        self, files: Sequence[tuple[str, BinaryIO]], tags: Sequence[str]
     ) -> tuple[dict[int, str], dict[str, str]]:
-        """Jobs and refusals, by name. Raises TooLarge."""
+        """Jobs and refusals, by name; without tags, files keep theirs. Raises TooLarge."""
         answer = self.ask(
             "POST",
             f"{self.path}/files",
             rewind=[file for _, file in files],
-            data={"override": "true"},
+            data={"override": "true", "tags": tags},
             files=[("files", file) for file in files],
         )
         if answer.status_code == 413:

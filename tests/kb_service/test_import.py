@@ -93,6 +93,11 @@ class Service:
             answer = await client.get(path, params={"knowledge_base_name": "kb1"})
         return set(answer.json()["data"])
 
+    async def tags(self) -> dict[str, list[str]]:
+        async with httpx.AsyncClient(base_url=self.url, headers=ADMIN) as client:
+            answer = await client.get("/admin/knowledge-bases/kb1/files")
+        return {file["name"]: file["tags"] for file in answer.json()["items"]}
+
 
 @pytest.fixture
 async def service(make_settings: Callable[..., KbSettings]) -> AsyncIterator[Service]:
@@ -122,8 +127,9 @@ async def test_a_folder_goes_in_and_the_second_time_nothing_is_sent(
     assert (code, service.front.uploads) == (0, 1)
     assert "imported 0 · 已存在 there already 2" in output
     (folder / "年假.txt").write_text("年假每年二十天。")  # as long as before
-    code, output = await service.run(folder)
+    code, output = await service.run(folder, "--tag", "制度", "--tag", "HR")
     assert "imported 1 · 已存在 there already 1" in output
+    assert await service.tags() == {"年假.txt": ["HR", "制度"], "sub/printer.md": []}
 
 
 async def test_what_is_refused_is_told_with_its_reason(service: Service, folder: Path) -> None:
