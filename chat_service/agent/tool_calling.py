@@ -46,6 +46,7 @@ class ToolCallingModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        # Abstract in langchain, so that it must be here; `create_agent` streams.
         raise NotImplementedError("agents run on the event loop")
 
     async def _astream(

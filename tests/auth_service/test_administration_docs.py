@@ -2,13 +2,11 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
+from tests.programs import program
 from tests.stack import ROOT, Stack
 from tests.warm_interpreter import warm
 
@@ -29,8 +27,8 @@ def test_both_languages_have_the_same_commands() -> None:
 
 
 def test_every_command_works(start_stack: Callable[..., Stack], tmp_path: Path) -> None:
-    if not (shutil.which("jq") and shutil.which("curl") and shutil.which("openssl")):
-        pytest.skip("needs curl, jq and openssl")
+    for name in ("curl", "jq", "openssl"):
+        program(name)
     stack = start_stack()
     definitions, commands = blocks(PAGES[0])
     admin = next(line for line in definitions.splitlines() if line.startswith("admin()"))
