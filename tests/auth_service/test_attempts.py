@@ -1,8 +1,6 @@
 """The memory of failed tries: in this process, and in a real Redis."""
 
 import logging
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -16,6 +14,7 @@ import pytest
 from auth_service.attempts import FailedAttempts, RedisLimiter
 from auth_service.errors import TooManyFailures
 from tests.auth_service.conftest import Clock
+from tests.programs import program
 
 ADDRESS = "192.0.2.7"
 
@@ -123,11 +122,7 @@ class RedisServer:
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> RedisServer:
-    binary = shutil.which("redis-server")
-    if binary is None and not os.environ.get("CI"):
-        pytest.skip("redis-server is not installed")
-    assert binary
-    return RedisServer(binary, tmp_path)
+    return RedisServer(program("redis-server"), tmp_path)
 
 
 @pytest.fixture

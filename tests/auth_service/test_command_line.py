@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from tests import programs
 from tests.auth_service.conftest import REFUSED, Gateway, Start
 from tests.warm_interpreter import WarmInterpreter, warm
 
@@ -111,8 +112,7 @@ async def test_a_snippet_mints_a_good_token(
     added: tuple[Path, str], tmp_path: Path, language: str, start: Start
 ) -> None:
     name, command = SNIPPETS[language]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
+    programs.program(command[0])
     data, output = added
     program = re.search(rf"```{language}\n(.*?)```", output, re.DOTALL)
     assert program

@@ -1,14 +1,11 @@
 """A real Redis for tests, on a free port and without a file."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import pytest
-
+from tests.programs import program
 from tests.stack import free_ports
 
 
@@ -54,8 +51,7 @@ class RedisServer:
 @asynccontextmanager
 async def redis_server() -> AsyncIterator[RedisServer]:
     """Skips the test where there is none; in CI there is one."""
-    if shutil.which("redis-server") is None and not os.environ.get("CI"):
-        pytest.skip("no redis-server here")
+    program("redis-server")
     (port,) = free_ports(1)
     server = RedisServer(port)
     await server.run()
