@@ -32,5 +32,4 @@ async def standalone(
     except ModelError as error:
         logger.warning("a follow-up is searched as it is: %s", error.detail)
         return query
-    whole = said.encode("utf-8", "replace").decode()  # half a surrogate pair can be sent nowhere
-    return whole.strip()[:_LONGEST] or query
+    return said.strip()[:_LONGEST] or query

@@ -4,14 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from chat_service.characters import whole_characters
 from chat_service.passage_filter import PassageFilter
 
 
 def _without_surrogates(value: Any) -> Any:
     """Half a character, which browsers can send, would be refused; it becomes a mark."""
-    if not isinstance(value, str):
-        return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole_characters(value) if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_without_surrogates)]

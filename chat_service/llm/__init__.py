@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from chat_service.characters import whole_characters
 from chat_service.history import Message
 from chat_service.screening import Screen
 from chat_service.vendors import Vendor
@@ -87,6 +88,7 @@ async def complete(
     sampling: Sampling | None = None,
     reply: Reply | None = None,
 ) -> str:
-    """The whole answer at once. Raises ModelError."""
+    """The whole answer at once, its characters whole too. Raises ModelError."""
     async with aclosing(model.stream(messages, sampling or Sampling(), reply)) as stream:
-        return "".join([token async for together in stream for token in together])
+        said = [token async for together in stream for token in together]
+    return whole_characters("".join(said))

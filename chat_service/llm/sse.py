@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from chat_service.characters import whole_characters
 from chat_service.errors import ModelBroken
 from chat_service.llm import Reply
 from chat_service.llm.refusals import Refused, problem_of, shown
@@ -93,7 +94,7 @@ class StreamParser:
     def _whole_characters(self, text: str) -> str:
         """Some vendors send the halves of a surrogate pair in two deltas."""
         if text and (self._half or "\udc00" <= text[0] <= "\udfff"):
-            text, self._half = _mended(self._half + text), ""
+            text, self._half = whole_characters(self._half + text), ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return text
@@ -137,7 +138,7 @@ def take(choice: dict[str, Any], message: Any, reply: Reply) -> str:
     if not isinstance(message, dict):
         return ""
     if thought := message.get("reasoning_content") or message.get("reasoning"):
-        reply.thoughts.append(_mended(str(thought)))
+        reply.thoughts.append(whole_characters(str(thought)))
     if calls := message.get("tool_calls"):
         reply.tool_calls += calls
     return _text_of(message.get("content"))
@@ -151,15 +152,10 @@ def whole(raw: bytes, reply: Reply) -> str:
         return ""
     reply.count(body.get("usage"))
     thoughts = ThoughtSplitter()
-    said = _mended(take(choice, choice.get("message"), reply))
+    said = whole_characters(take(choice, choice.get("message"), reply))
     parts = thoughts.feed(said), thoughts.end()
     reply.thoughts += [thought for thought, _ in parts if thought]
     return "".join(text for _, text in parts)
-
-
-def _mended(text: str) -> str:
-    """Surrogates in pairs as characters, and a question mark for what is none."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text_of(content: Any) -> str:

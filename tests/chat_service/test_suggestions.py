@@ -7,7 +7,7 @@ import pytest
 
 from tests.chat_service.conftest import Chat, StartChat
 from tests.chat_service.standins import KbStandIn
-from tests.fakes.vendor import Behaviour, VendorServer, status, tokens
+from tests.fakes.vendor import END, Behaviour, VendorServer, chunks, status, tokens
 
 ASKED: dict[str, Any] = {
     "model": "custom-api",
@@ -43,6 +43,18 @@ async def test_without_them_nothing_is_lost(
     body = (await chat.post("/v1/chat/completions", ASKED)).json()
     assert body["choices"][0]["message"]["content"] == "十天"
     assert "follow_ups" not in body
+
+
+async def test_half_a_character_is_no_obstacle(chat: Chat, vendor: VendorServer) -> None:
+    halves = [
+        b'data: {"choices": [{"index": 0, "delta": {"content": "%b"}}]}\n\n' % half
+        for half in (rb"one\ud83d", rb"\ude00\ntwo\ud83d")
+    ]
+    vendor.then(tokens(["yes"]), chunks([*halves, *END]))
+    answer = await chat.post("/v1/chat/completions", ASKED | {"stream": True})
+    *_, last, done = [line for line in answer.text.split("\n\n") if line]
+    assert json.loads(last.removeprefix("data: "))["follow_ups"] == ["one😀", "two\ufffd"]
+    assert done == "data: [DONE]"
 
 
 async def test_nobody_is_asked_unasked_or_offline(
