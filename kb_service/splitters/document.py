@@ -7,7 +7,7 @@ from kb_service.entities import ChunkOptions, CustomDoc
 from kb_service.loaders import Section
 from kb_service.splitters.pieces import split_text
 from kb_service.splitters.tables import split_table
-from kb_service.splitters.titles import is_title, parts_by_title
+from kb_service.splitters.titles import parts_by_title
 
 Cut = Callable[[Section, ChunkOptions], Iterator[CustomDoc]]
 
@@ -30,8 +30,8 @@ def split_sections(
         elif not options.zh_title_enhance:
             yield from text(section, options)
         else:
-            for part in parts_by_title(section.text):
-                if is_title(part):
+            for part, is_title in parts_by_title(section.text):
+                if is_title:
                     title = part
                     yield CustomDoc(part, section.metadata | {"category": "cn_Title"})
                 else:

@@ -19,14 +19,14 @@ def is_title(line: str) -> bool:
     )
 
 
-def parts_by_title(text: str) -> Iterator[str]:
-    """Titles, and what stands between them."""
+def parts_by_title(text: str) -> Iterator[tuple[str, bool]]:
+    """Titles (true), and what stands between them."""
     lines: list[str] = []
     for line in text.split("\n"):
         if not is_title(line.strip()):
             lines.append(line)
             continue
-        yield "\n".join(lines)
-        yield line.strip()
+        yield "\n".join(lines), False
+        yield line.strip(), True
         lines = []
-    yield "\n".join(lines)
+    yield "\n".join(lines), False

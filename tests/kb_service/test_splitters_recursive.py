@@ -87,3 +87,9 @@ def test_zh_title_enhance_tells_chunks_what_they_are_about() -> None:
         CustomDoc("2. 病假", {"category": "cn_Title"}),
         CustomDoc("下文与(2. 病假)有关。凭证明。", {}),
     ]
+
+
+@pytest.mark.parametrize("text", ["上班时间九点。\n", "满3年。\n另议", " 满3年。 \n\n"])
+def test_a_short_text_is_no_title_for_its_line_ends(text: str) -> None:
+    docs = list(split_document([Section(text)], ChunkOptions(250, 0, zh_title_enhance=True)))
+    assert [doc.metadata for doc in docs] == [{}]
