@@ -129,8 +129,7 @@ async def _connected(server: McpServer, *, within: float) -> "AsyncIterator[Clie
             client_of = await anyio.to_thread.run_sync(_import)
             async with client_of(server) as client:
                 yield client
-    # A boundary: transport, protocol and validation fail in many classes, and in groups of them.
-    except Exception:
+    except Exception:  # a boundary: transport, protocol and validation, many classes and groups
         logger.warning("the MCP server %s failed", server.name, exc_info=True)
         raise ToolFailed("the MCP server did not answer MCP 服务无响应") from None
 
