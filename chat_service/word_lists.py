@@ -86,7 +86,7 @@ class WordLists:
             return changed
 
         async with self._one_change:
-            await self._screen.load()
+            await self._screen.catch_up()
             self.find(list_id)
             if not await self._store.change(list_id, checked):
                 raise Conflict("The name is taken. 名称已存在。")
