@@ -153,7 +153,8 @@ class Answering:
         try:
             allowed = await self._models.screen.question(question.query)
             question = replace(question, query=allowed)
-            history = await self._history(question, draft.turn)
+            earlier = await self._history(question, draft.turn)
+            history = self._models.screen.known(normalise(earlier))
             passages = await self._retrieve(question, history)
             if question.knowledge_base is not None and (passages or not self._no_answer):
                 citations = _citations(question.knowledge_base, passages)
@@ -174,10 +175,10 @@ class Answering:
         if question.knowledge_base is not None:
             await reader.docs(citations)
 
-    async def _history(self, question: Question, turn: Turn) -> list[Message]:
+    async def _history(self, question: Question, turn: Turn) -> Sequence[Message]:
         """What the client sent; when it sent none, the recent turns of its session."""
         if question.history is not None:
-            return self._models.screen.known(normalise(question.history))
+            return question.history
         if not question.session_id:
             return []
         try:
@@ -187,8 +188,7 @@ class Answering:
         except ServiceError as error:
             logger.warning("turn %s is answered without its history: %s", turn.id, error)
             return []
-        earlier = _said([past for past in turns if past.id != turn.id])
-        return self._models.screen.known(normalise(earlier))
+        return _said([past for past in turns if past.id != turn.id])
 
     async def _retrieve(self, question: Question, history: list[Message]) -> list[Passage]:
         if question.knowledge_base is None or not question.top_k:
