@@ -40,3 +40,8 @@ def upgrade() -> None:
         sa.Column("daily_tokens", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("client_id", "per", "user_id"),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("quota")
+    op.drop_table("usage")
