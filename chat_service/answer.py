@@ -191,10 +191,11 @@ class Answering:
         return _said([past for past in turns if past.id != turn.id])
 
     async def _retrieve(self, question: Question, history: list[Message]) -> list[Passage]:
+        """Passages as they are shown and read: pictures from elsewhere are links."""
         if question.knowledge_base is None or not question.top_k:
             return []
         asked = await standalone(self._models, question.model_name, history, question.query)
-        return await self._kb.search(
+        found = await self._kb.search(
             question.knowledge_base,
             caller=question.caller,
             query=asked[:_LONGEST_RETRIEVED],
@@ -202,12 +203,13 @@ class Answering:
             score_threshold=question.score_threshold,
             filter=question.filter,
         )
+        return [replace(passage, content=defused(passage.content)) for passage in found]
 
     async def _speak(
         self, question: Question, history: list[Message], passages: list[Passage], reply: Reply
     ) -> AsyncGenerator[list[str], None]:
         vendor = self._models.choose(question.model_name)
-        contents = [defused(passage.content) for passage in passages]
+        contents = [passage.content for passage in passages]
         if self._no_answer and question.knowledge_base is not None and not contents:
             yield [self._no_answer]
         elif vendor.offline and question.knowledge_base is None:
@@ -238,9 +240,8 @@ class Answering:
 
 
 def _citations(knowledge_base: str, passages: list[Passage]) -> list[Citation]:
-    """Passages as they are shown: what is a picture elsewhere is a link here."""
     return [
-        Citation(knowledge_base, passage.file_name, defused(passage.content), passage.metadata)
+        Citation(knowledge_base, passage.file_name, passage.content, passage.metadata)
         for passage in passages
     ]
 
