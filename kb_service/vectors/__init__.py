@@ -149,7 +149,7 @@ class VectorIndex(Protocol):
         """Raises Unavailable or UpstreamError when questions would not be answered now."""
 
     async def flush(self) -> None:
-        """Until now every upsert survives the kill of the process; from now on a power cut too."""
+        """Until now every change survives the kill of the process; from now on a power cut too."""
 
     async def close(self) -> None: ...
 

@@ -82,12 +82,15 @@ class EdgeIndex:
         while found := self._shard.scroll(request)[0]:
             ids = [record.id for record in found]
             self._shard.update(engine.UpdateOperation.delete_points(ids))
+            self._unflushed += len(ids)
             await asyncio.sleep(0)
 
     async def remove(self, kb_id: int, point_ids: Sequence[str]) -> None:
         for start in range(0, len(point_ids), _DELETE_BATCH):
-            chosen = _of(kb_id, ids=point_ids[start : start + _DELETE_BATCH])
+            ids = point_ids[start : start + _DELETE_BATCH]
+            chosen = _of(kb_id, ids=ids)
             self._shard.update(engine.UpdateOperation.delete_points_by_filter(chosen))
+            self._unflushed += len(ids)
             await asyncio.sleep(0)
 
     async def relabel(self, kb_id: int, version: str, labels: Mapping[str, Any]) -> None:
@@ -100,6 +103,7 @@ class EdgeIndex:
             if found:
                 ids = [record.id for record in found]
                 self._shard.update(engine.UpdateOperation.set_payload(ids, dict(labels)))
+                self._unflushed += len(ids)
             if offset is None:
                 return
             await asyncio.sleep(0)

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kb_service.vectors import Point, SparseVector, StoreInUse, VectorIndex, open_index
+from kb_service.vectors.edge import EdgeIndex
 
 
 def open_edge(folder: Path) -> VectorIndex:
@@ -146,19 +149,39 @@ def test_the_embedded_default_imports_neither_client_nor_numpy() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-async def test_what_is_flushed_needs_no_write_ahead_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index.upsert(points(4)),
+        lambda index: index.relabel(1, "v1", {"tags": ["a"]}),
+        lambda index: index.remove(1, [points(3)[0].id]),
+        lambda index: index.delete(1, "v1"),
+    ],
+    ids=["upsert", "relabel", "remove", "delete"],
+)
+async def test_what_is_flushed_needs_no_write_ahead_log(
+    change: Callable[[EdgeIndex], Awaitable[None]], tmp_path: Path
+) -> None:
     """A power cut may take what the log has not brought to the disk."""
     live, after = tmp_path / "live", tmp_path / "after"
-    index = open_edge(live)
+    index = EdgeIndex(live / "c")
     await index.ensure(None)
     shutil.copytree(live / "c" / "wal", tmp_path / "early")
     await index.upsert(points(1, 2, 3))
     await index.flush()
+    before = await payloads(index)
+    await change(index)
+    await index.flush()
     shutil.copytree(live, after)
     shutil.rmtree(after / "c" / "wal")
     shutil.copytree(tmp_path / "early", after / "c" / "wal")
-    copy = open_edge(after)
+    copy = EdgeIndex(after / "c")
     await copy.ensure(None)
-    assert await copy.count(1) == 3
+    assert await payloads(copy) == await payloads(index) != before
     await copy.close()
     await index.close()
+
+
+async def payloads(index: EdgeIndex) -> dict[str, Any]:
+    pages = [page async for page in index.pages(1, "v1", 10)]
+    return {point.id: point.payload for page in pages for point in page}
