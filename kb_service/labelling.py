@@ -1,6 +1,6 @@
 """Tags of files, and their copies in the index that a search is narrowed by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import anyio
 
@@ -44,7 +44,9 @@ class Labelling:
         # Shielded, and one at a time: what is noted is what the points have.
         with anyio.CancelScope(shield=True):
             async with self._catching_up:
+                was_behind, self._may_be_behind = self._may_be_behind, True
                 await self._relabel(await self._rows.outdated(kb_id, file_names))
+                self._may_be_behind = was_behind
 
     async def recover(self) -> None:
         """What a crash or a failure left between the row and the index, if there was any."""
@@ -54,12 +56,11 @@ class Labelling:
                     await self._relabel(await self._rows.all_outdated())
                     self._may_be_behind = False
 
-    async def _relabel(self, outdated: Iterable[Outdated]) -> None:
-        try:
-            for one in outdated:
-                labels = {"tags": list(one.tags)}
-                await self._collections.relabel(one.collection, one.kb_id, one.version, labels)
-                await self._rows.note(one.version, one.tags)
-        except BaseException:
-            self._may_be_behind = True
-            raise
+    async def _relabel(self, outdated: Sequence[Outdated]) -> None:
+        for one in outdated:
+            labels = {"tags": list(one.tags)}
+            await self._collections.relabel(one.collection, one.kb_id, one.version, labels)
+        if outdated:  # a power cut takes nothing that is noted
+            await self._collections.flush()
+        for one in outdated:
+            await self._rows.note(one.version, one.tags)

@@ -29,6 +29,7 @@ from kb_service.store import (
     KnowledgeBaseStore,
     LabelStore,
     LeaseStore,
+    Outdated,
     PageStore,
     PlacementStore,
     VersionStore,
@@ -68,10 +69,25 @@ class Index(EdgeIndex):
         self._refuse("relabel")
         await super().relabel(kb_id, version, labels)
 
+    async def flush(self) -> None:
+        self._refuse("flush")
+        await super().flush()
+
     def _refuse(self, what: str) -> None:
         if what in self.refuses:
             self.refused += 1
             raise Unavailable("away", retry_after=5)
+
+
+class Labels(LabelStore):
+    """Does not answer when it is told so, as a database that is away."""
+
+    is_away = False
+
+    async def outdated(self, kb_id: int, file_names: Sequence[str]) -> list[Outdated]:
+        if self.is_away:
+            raise OSError("away")
+        return await super().outdated(kb_id, file_names)
 
 
 class Service:
@@ -79,7 +95,7 @@ class Service:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.jobs, self.leases = JobStore(database), LeaseStore(database)
-        self.files, self.labels = FileStore(database), LabelStore(database)
+        self.files, self.labels = FileStore(database), Labels(database)
         rows, versions = ChunkStore(database), VersionStore(database)
         self._folder, self.content = folder / "content", ContentFolder(folder / "content")
         self.index = Index(folder / "qdrant")
@@ -168,6 +184,19 @@ async def test_a_file_that_answers_is_done_whatever_is_left_to_clean(service: Se
     service.index.refuses = frozenset()
     await service.indexer.clean()
     assert await service.index.count(1) == 1
+    assert await service.labels.all_outdated() == []
+
+
+@pytest.mark.parametrize("lost", ["labels", "points"])
+async def test_tags_are_noted_when_points_have_them_for_good(service: Service, lost: str) -> None:
+    await service.put("年假每年十天。")
+    await service.labels.put_tags(1, "a.txt", ("制度",))
+    service.labels.is_away = lost == "labels"
+    service.index.refuses = frozenset({"flush"} if lost == "points" else ())
+    await service.indexer.catch_up(1, "a.txt")
+    assert len(await service.labels.all_outdated()) == 1
+    service.index.refuses = frozenset()
+    await service.indexer.clean()
     assert await service.labels.all_outdated() == []
 
 
