@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Annotated
 
@@ -111,14 +112,7 @@ async def delete_quota(quota_id: QuotaId, store: StoreDep, meter: MeterDep) -> N
 async def _item(quota: Quota, meter: Meter) -> QuotaItem:
     of_each = quota.per == "user" and quota.user_id is None
     used = None if of_each else await meter.used_today(quota.client_id, quota.user_id)
-    return QuotaItem(
-        id=quota.id,
-        client_id=quota.client_id,
-        per=quota.per,
-        user_id=quota.user_id,
-        daily_tokens=quota.daily_tokens,
-        used_today=used,
-    )
+    return QuotaItem(**asdict(quota), used_today=used)
 
 
 def _table(by: Sequence[str], found: Sequence[UsageSum]) -> bytes:
