@@ -27,9 +27,10 @@ def fitting(passages: Sequence[str], budget: int) -> list[str]:
     kept: list[str] = []
     for passage in passages:
         left -= _PER_PASSAGE
-        if estimate_tokens(passage) > left:
+        tokens = estimate_tokens(passage)
+        if tokens > left:
             return [*kept, cut] if (cut := _beginning(passage, left)) else kept
-        left -= estimate_tokens(passage)
+        left -= tokens
         kept.append(passage)
     return kept
 
