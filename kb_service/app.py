@@ -167,7 +167,7 @@ async def _start(
         labelling=Labelling(LabelStore(database), collections),
         sharing=sharing,
     )
-    parsers = shared_parsers or _parsers(stack, settings.kb_workers)
+    parsers = shared_parsers or await _parsers(stack, settings.kb_workers)
     library = Library(
         knowledge_bases=rows,
         files=files,
@@ -236,7 +236,7 @@ async def _start(
         previews=Previews(
             library,
             content,
-            shared_parsers or _parsers(stack, 1),  # of their own: people wait for them
+            shared_parsers or await _parsers(stack, 1),  # of their own: people wait for them
             upload_max_mb=settings.upload_max_mb,
         ),
         sources=register,
@@ -259,7 +259,7 @@ async def _start(
         kept_vectors=kept_vectors,
     )
     for work in (
-        *(sweep.run(), sweep.run_purge(), rebuild.run(), follower.run(), parsers.run()),
+        *(sweep.run(), sweep.run_purge(), rebuild.run(), follower.run()),
         *(runner.run(), eval_runner.run(), tally.run()),
         repeat(collections.flush, every=FLUSHED_EVERY),
         _in_background(app.state.context, parsers, rows, settings),
@@ -291,9 +291,10 @@ async def _repair(settings: KbSettings, repair: Repair) -> None:
         await attempt(repair.run)
 
 
-def _parsers(stack: AsyncExitStack, size: int) -> ParserPool:
+async def _parsers(stack: AsyncExitStack, size: int) -> ParserPool:
     pool = ParserPool(size=size)
     stack.push_async_callback(pool.close)
+    await stack.enter_async_context(_running(pool.run()))
     return pool
 
 
