@@ -24,7 +24,6 @@ from servicekit.errors import ServiceError
 
 _REASONS_MAX = 100
 _FAULTS_IN_A_ROW = 10
-_IDLE = ("failed", "cancelled")
 OpenFetcher = Callable[[], AbstractAsyncContextManager[Fetcher]]
 
 
@@ -147,7 +146,8 @@ class Crawl:
                 await self._index(visit, known, page, file)
 
     async def _keep(self, visit: _Visit, known: Page, page: Page, job: Job | None) -> None:
-        if job and job.state in _IDLE:  # what it needs may be there by now, such as a model
+        if job and job.is_over and job.state != "done":
+            # What it needs may be there by now, such as a model.
             await self._queue.retry(job)
         seen = replace(page, state="indexed", reason="", missing_runs=0, checked=_now())
         await self._pages.put(visit.source, replace(seen, title=known.title))
