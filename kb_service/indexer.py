@@ -209,7 +209,7 @@ class Indexer:
         return cut
 
     async def catch_up(self, kb_id: int, *file_names: str) -> None:
-        """With tags that files were given while a new version was not live, or else later."""
+        """With the tags that files have by now; what fails is left to `clean`."""
         await attempt(partial(self.labelling.catch_up, kb_id, *file_names))
 
     async def flush(self) -> None:

@@ -25,5 +25,5 @@ async def attempt(work: Callable[[], Awaitable[None]]) -> None:
     """For those to whom its failure is no reason to fail."""
     try:
         await work()
-    except Exception:  # a background worker's loop outlives any failure: the next time it may work
+    except Exception:  # a boundary: loops outlive any failure, and others left this for later
         logger.exception("%s failed; it is tried again", getattr(work, "__qualname__", work))
