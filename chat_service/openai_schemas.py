@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from chat_service.characters import whole_characters
 from chat_service.passage_filter import PassageFilter
 
 _PASSED_ON = (
@@ -20,13 +21,28 @@ class StreamOptions(_Body):
     include_usage: bool = False
 
 
+def _whole(content: Any) -> Any:
+    """Half a character, which clients that cut texts send, becomes a mark as on the old wire."""
+    if isinstance(content, str):
+        return whole_characters(content)
+    if isinstance(content, list):
+        return [_whole_part(part) for part in content]
+    return content
+
+
+def _whole_part(part: Any) -> Any:
+    if isinstance(part, dict) and isinstance(text := part.get("text"), str):
+        return {**part, "text": whole_characters(text)}
+    return part
+
+
 class ChatMessage(BaseModel):
     """Goes to the vendor as it came; text may come in parts."""
 
     model_config = ConfigDict(extra="allow")
 
     role: Annotated[str, Field(min_length=1, max_length=50)]
-    content: str | list[dict[str, Any]] | None = None
+    content: Annotated[str | list[dict[str, Any]] | None, BeforeValidator(_whole)] = None
 
     @property
     def text(self) -> str:

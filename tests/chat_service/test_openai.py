@@ -132,6 +132,20 @@ async def test_a_conversation_is_kept_where_asked(
     assert turn.response
 
 
+@pytest.mark.parametrize("model", ["custom-api", "kb:kb1"])
+@pytest.mark.parametrize("content", ['"x\\ud83d"', '[{"type": "text", "text": "x\\ud83d"}]'])
+async def test_half_a_character_is_no_obstacle(
+    content: str, model: str, chat: Chat, vendor: VendorServer
+) -> None:
+    vendor.then(tokens(["好"]))
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": {content}}}]}}'
+    answer = await chat.client.post(
+        "/v1/chat/completions", content=body.encode(), headers={"Content-Type": "application/json"}
+    )
+    assert answer.json()["choices"][0]["message"]["content"].startswith("好")
+    assert "x\ufffd" in str(vendor.requests[0].body["messages"])
+
+
 async def test_errors_have_openais_body(
     client: openai.AsyncOpenAI, vendor: VendorServer, sessions: SessionStandIn
 ) -> None:
