@@ -45,10 +45,11 @@ class Speaker:
     async def relay(
         self, model: ChatModel, messages: Sequence[Message], sampling: Sampling
     ) -> None:
-        """Raises ModelError."""
+        """Say all that the model does. Raises ModelError."""
         async with aclosing(model.stream(messages, sampling)) as stream:
             async for tokens in stream:
                 await self.say(tokens)
+        await self.flush()
 
     async def explain(self, work: Awaitable[None]) -> str:
         """Do the work; when it fails, say so after what was already said, and return that."""

@@ -344,12 +344,13 @@ async def test_calls_in_one_step_are_bounded(chat: Chat, vendor: VendorServer) -
 async def test_a_model_without_tools_answers_by_itself(
     refusal: Any, chat: Chat, vendor: VendorServer
 ) -> None:
-    vendor.then(refusal, tokens(["五", "天"]))
+    vendor.then(refusal, tokens(["五", "天!"]))  # whose mark may begin a picture
     objects = await ask(chat)
     assert objects == [
         {"answer": "五"},
         {"answer": "天"},
-        {"final_answer": "调用agent工具失败，该回答为大模型自身能力的回答:\n\n `五天`"},
+        {"answer": "!"},
+        {"final_answer": "调用agent工具失败，该回答为大模型自身能力的回答:\n\n `五天!`"},
     ]
     assert "tools" not in vendor.requests[-1].body
 
