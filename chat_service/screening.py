@@ -65,7 +65,7 @@ class Screen:
         """As the model may read it. Raises WordsBlocked, QuestionRefused."""
         if matcher := self._matchers.get("question"):
             words = WordFilter(matcher)
-            text = words.feed(text) + words.close()
+            text = _left(words, text)
             self.note(words, "question")
             if words.is_blocked:
                 raise WordsBlocked
@@ -79,17 +79,14 @@ class Screen:
         Their roles are the vendors', and what they say is text, else words could hide in it.
         """
         return [
-            Message(USER, self.known_question(said.content) or _NOTHING_LEFT)
-            if said.role == USER
-            else said
+            Message(USER, self.known_question(said.content)) if said.role == USER else said
             for said in history
         ]
 
     def known_question(self, text: str) -> str:
         """An earlier question as a model may read it: without words, up to one that blocks."""
         matcher = self._matchers.get("question")
-        words = WordFilter(matcher) if matcher else None
-        return words.feed(text) + words.close() if words else text
+        return _left(WordFilter(matcher), text) if matcher else text
 
     def answer(self) -> WordFilter | None:
         """A filter for one answer; None when nothing is looked for."""
@@ -115,6 +112,11 @@ class Screen:
             found_by = words.lists[number]
             about = (found_by.name, found_by.action, found_in)
             self._hits.note(Hit(*about, who.mode[:40], who.client_id, who.user_id, hits, now))
+
+
+def _left(words: WordFilter, question: str) -> str:
+    """The question without words, never empty that was not."""
+    return words.feed(question) + words.close() or (question and _NOTHING_LEFT)
 
 
 def _matchers(lists: list[WordList]) -> dict[Place, Matcher]:

@@ -155,6 +155,24 @@ async def test_words_do_not_hide_in_how_a_client_sends_its_history(
     assert sent == ["…", "好", "问\n\n下一个"]
 
 
+async def test_of_a_question_that_is_nothing_but_words_something_is_left(
+    chat: Chat, vendor: VendorServer
+) -> None:
+    await add(chat, action="replace", applies_to="question")
+    vendor.default = tokens(["好"])
+    parts = [{"type": "text", "text": "机密"}]
+    messages = [
+        {"role": "user", "content": "机密"},
+        {"role": "assistant", "content": "好"},
+        {"role": "user", "content": parts},
+    ]
+    await chat.post("/v1/chat/completions", {"model": "custom-api", "messages": messages})
+    sent = [message["content"] for message in vendor.requests[-1].body["messages"]]
+    assert sent == ["…", "好", [{"type": "text", "text": "…"}]]
+    await chat.ask("机密")
+    assert vendor.requests[-1].body["messages"][-1]["content"] == "…"
+
+
 async def test_an_earlier_question_that_is_blocked_ends_no_conversation(
     chat: Chat, vendor: VendorServer
 ) -> None:
