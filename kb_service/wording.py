@@ -120,7 +120,7 @@ class Lexicon:
             if ideographic:
                 weights.update(dict.fromkeys(pairs(run), _PAIR))
                 continue
-            for word in with_parts(run):
+            for word in with_parts(_without_possessive(run)):
                 if word not in STOP_WORDS:
                     weights |= {word: _SPACED, stem(word): _STEM}
         for word in filter(is_ideographic, words):
@@ -158,8 +158,16 @@ def _words_between(plain: str) -> Iterator[str]:
 
 def _plain_words(plain: str) -> Iterator[str]:
     for run, ideographic in runs(plain):
-        words = _joined_up(rjieba.cut(run, hmm=False)) if ideographic else parts(run)
+        if ideographic:
+            words = _joined_up(rjieba.cut(run, hmm=False))
+        else:
+            words = iter(parts(_without_possessive(run)))
         yield from (word for word in words if word not in STOP_WORDS)
+
+
+def _without_possessive(run: str) -> str:
+    """Passages hold the parts too, so that "Thompson's" is found where Thompson is asked for."""
+    return run.removesuffix("'s").removesuffix("’s")
 
 
 def _joined_up(words: Iterable[str]) -> Iterator[str]:

@@ -36,6 +36,7 @@ def test_greetings_and_question_words_ask_nothing(nothing: str) -> None:
         ("ab 1203滤芯", ["#ab1203", "滤芯"]),
         ("升级到v2.3.1", ["升级", "#2.3.1"]),
         ("wi-fi", ["wi", "fi"]),
+        ("Who is Thompson's lawyer?", ["thompson", "lawyer"]),
     ],
 )
 def test_the_words_that_ask_something_stay(question: str, expected: list[str]) -> None:
@@ -66,6 +67,13 @@ def test_what_is_asked_for_is_what_passages_have() -> None:
     wording = Lexicon(["三码合一机"]).wording("AB-1203，三码合一机 trains")
     stored = sparse_vector(dict.fromkeys(terms("三码合一机 AB-1203型 trains"), 1))
     assert set(wording.vector.indices) <= set(stored.indices)
+
+
+@pytest.mark.parametrize("apostrophe", ["'", "’"])
+def test_a_possessive_asks_for_its_owner(apostrophe: str) -> None:
+    assert weights(Lexicon().wording(f"Thompson{apostrophe}s lawyer")) == weights(
+        Lexicon().wording("Thompson lawyer")
+    )
 
 
 def test_names_and_part_numbers_weigh_more() -> None:
