@@ -82,8 +82,14 @@ async def chat_completions(
         whole=not body.stream,
         include_usage=body.include_usage,
         address=address,
-        suggest=completions.follow_ups if (body.metadata or {}).get("follow_ups") is True else None,
+        suggest=completions.follow_ups if _wants_follow_ups(body) else None,
     )
+
+
+def _wants_follow_ups(body: ChatCompletionRequest) -> bool:
+    """OpenAI's clients type the values of metadata as text."""
+    wanted = (body.metadata or {}).get("follow_ups")
+    return wanted is True or wanted == "true"
 
 
 def _session_id(body: ChatCompletionRequest) -> str | None:

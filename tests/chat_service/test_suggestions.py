@@ -57,6 +57,13 @@ async def test_half_a_character_is_no_obstacle(chat: Chat, vendor: VendorServer)
     assert done == "data: [DONE]"
 
 
+@pytest.mark.parametrize(("wanted", "calls"), [("true", 2), ("false", 1)])
+async def test_asked_for_as_text(wanted: str, calls: int, chat: Chat, vendor: VendorServer) -> None:
+    """What OpenAI's clients let into metadata."""
+    await chat.post("/v1/chat/completions", ASKED | {"metadata": {"follow_ups": wanted}})
+    assert len(vendor.requests) == calls
+
+
 async def test_nobody_is_asked_unasked_or_offline(
     chat: Chat, vendor: VendorServer, start_chat: StartChat
 ) -> None:
