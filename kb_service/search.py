@@ -170,6 +170,9 @@ class Search:
         findings = (_finding(chunks, lexical) for chunks in answers)
         near = (one for one in findings if one.score <= asked.score_threshold)
         nearest = list(islice(near, enough + _SPARE))
+        if len(self._catalog.collections(asked.kb_id)) > 1:
+            # Ranks in two collections cannot be compared, distances can.
+            nearest.sort(key=lambda one: one.score)
         return await self._reranked(asked, nearest) if asked.rerank else nearest
 
     async def _reranked(self, asked: _Asked, findings: list[Finding]) -> list[Finding]:

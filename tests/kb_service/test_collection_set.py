@@ -1,16 +1,21 @@
 """The collections of an installation, opened when they are needed."""
 
 import asyncio
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from kb_service.catalog import LiveCatalog
 from kb_service.collection_set import CollectionSet
 from kb_service.embeddings import Embedded, EmbedderKind
 from kb_service.embeddings.available import LEXICAL, Embedders
+from kb_service.search import Search
 from kb_service.settings import KbSettings
 from kb_service.store import VersionStore
+from kb_service.tokens import sparse_vector, terms
 from kb_service.vectors import Point, SparseVector, Where
 from kb_service.vectors.edge import EdgeIndex
 from servicekit.database import Database, sqlite_url
@@ -74,6 +79,32 @@ async def test_what_one_process_measures_the_others_know(
     await first.upsert(name, [POINT])
     assert await second.embed([name], "how much leave") == {name: None}, "by words alone"
     await index.close()
+
+
+@pytest.mark.parametrize("moved", ["right", "wrong"])
+async def test_during_a_move_the_nearest_passage_comes_first(tmp_path: Path, moved: str) -> None:
+    texts = {"wrong": "每年体检一次。", "right": "员工每年有十天年假。"}
+    collections = CollectionSet(Embedders([Alike()]), lambda name: EdgeIndex(tmp_path / name))
+    catalog, names = LiveCatalog(), Embedders([Alike()])
+    for number, (version, text) in enumerate(texts.items()):
+        name = names.default.collection if version == moved else Embedders().default.collection
+        counts = Counter(terms(text))
+        content = {"chunk_id": version, "file_name": version, "content": text, "metadata": {}}
+        point = Point(
+            id=str(uuid.UUID(int=number)),
+            kb_id=1,
+            version=version,
+            sparse=sparse_vector(counts),
+            dense=[1.0, 0.0] if version == moved else None,
+            payload=content,
+        )
+        await collections.upsert(name, [point])
+        catalog.publish(1, version, term_counts=counts, chunks=1, collection=name)
+    found = await Search(collections, catalog).search(
+        1, "员工每年几天年假", top_k=2, score_threshold=2
+    )
+    assert [passage.file_name for passage in found] == ["right", "wrong"]
+    await collections.close()
 
 
 async def test_points_that_another_process_stored_are_relabelled(tmp_path: Path) -> None:
