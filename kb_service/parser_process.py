@@ -221,7 +221,7 @@ def _too_many_chunks() -> LoadFault:
 
 
 def _no_text() -> LoadFault:
-    return LoadFault("未提取到文字，可能是扫描件。No text was found in it.")
+    return LoadFault("未提取到文字。No text was found in it.")
 
 
 def read_frame(source: BinaryIO) -> Any:
